@@ -1,0 +1,41 @@
+"""What the writers share: a node's effective weight, and the int8 grid that keeps a shared weight one weight."""
+
+from collections import Counter
+
+import numpy as np
+
+from kws_dendrite.plain import Conv2D, Dense, Graph
+
+INT8_MAX = 127  # weights are symmetric, [-127, 127], in TFLite's and onnxruntime's quantisers alike
+
+
+def weight_uses(graph: Graph) -> Counter[str]:
+    """Weight name -> number of nodes that use it."""
+    return Counter(node.weight for node in graph.nodes if isinstance(node, Conv2D | Dense))
+
+
+def scaled_weight(graph: Graph, node: Conv2D | Dense) -> np.ndarray:
+    """The node's weight with its per-channel scale multiplied in (the output channel is the last axis): float32."""
+    weight = np.asarray(graph.weights[node.weight], dtype=np.float32)
+    return weight if node.scale is None else weight * node.scale.astype(np.float32)
+
+
+def on_int8_grid(graph: Graph) -> Graph:
+    """The same graph with every weight that several convolutions share rounded to its per-channel int8 grid.
+
+    A quantiser then finds the same int8 numbers for each use, whatever (positive) scale the use multiplies in: the
+    bytes can be stored once. Rounding first and again is rounding once, so nothing is lost in an int8 artefact.
+    """
+    uses = weight_uses(graph)
+    weights = dict(graph.weights)
+    for node in graph.nodes:
+        if isinstance(node, Conv2D) and uses[node.weight] > 1:
+            weights[node.weight] = _round_to_grid(np.asarray(graph.weights[node.weight]))
+    return Graph(nodes=graph.nodes, weights=weights, labels=graph.labels, metadata=graph.metadata)
+
+
+def _round_to_grid(weight: np.ndarray) -> np.ndarray:
+    flat = weight.reshape(-1, weight.shape[-1]).astype(np.float64)
+    step = np.abs(flat).max(0) / INT8_MAX
+    step[step == 0] = 1
+    return (np.rint(flat / step) * step).reshape(weight.shape).astype(np.float32)
