@@ -1,0 +1,146 @@
+"""A made-up run folder that looks like a real one: no number in it was measured."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LABELS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", "_unknown_", "_silence_"]
+COUNTS = [419, 405, 425, 406, 412, 396, 396, 402, 411, 402, 408, 408]
+
+
+def trials(rng: np.random.Generator, members: int = 5, trials_per_arm: int = 22) -> list[dict[str, Any]]:
+    """trials.json of three arms."""
+    found = []
+    for arm, gain in (("plain", 0.0), ("gradient", -0.004), ("perforated", 0.006)):
+        for _ in range(trials_per_arm):
+            channels = int(rng.integers(6, 42))
+            parameters = int(24 * channels + 1.6 * channels**2 + 120 + rng.integers(0, 60))
+            mean = 0.965 - 1.9 * parameters**-0.42 + gain - abs(rng.normal(0, 0.03))
+            values = np.clip(mean + rng.normal(0, 0.005, members), 0, 1)
+            state = "PRUNED" if rng.random() < 0.06 else "COMPLETE"
+            found.append({
+                "number": len(found), "arm": arm, "parameters": parameters, "macs": parameters * 57, "state": state,
+                "validation_accuracy": None if state == "PRUNED" else float(values.mean()),
+                "validation_accuracy_members": [] if state == "PRUNED" else [float(v) for v in values],
+                "params": {
+                    "channels": channels, "kernel": int(rng.choice([7, 9, 11])), "dilations": [1, 3],
+                    "learning_rate": float(10 ** rng.uniform(-2, -1.2)),
+                    "dendrites": 0 if arm == "plain" else int(rng.integers(1, 4)),
+                },
+                "seconds": float(rng.uniform(20, 90)),
+            })  # fmt: skip
+    return found
+
+
+def history(rng: np.random.Generator, members: int = 5, epochs: int = 60) -> tuple[list[dict], list[dict]]:
+    """model.json's "history" and "growth"."""
+    grown = [(20, "perforated", True, 0.011), (34, "perforated", True, 0.004), (48, "perforated", False, -0.002)]
+    entries, drop = [], 0.0
+    for epoch in range(1, epochs + 1):
+        drop += sum(0.03 for at, _, accepted, _ in grown if at == epoch and accepted)
+        base = 0.34 + 1.9 * math.exp(-epoch / 7) - drop
+        loss = base + rng.normal(0, 0.012, members) + 0.02
+        phase = "candidates" if any(at - 4 <= epoch < at for at, *_ in grown) else "neurons"
+        entries.append({
+            "epoch": epoch, "phase": phase, "learning_rate": 0.03 * (1 + math.cos(math.pi * epoch / epochs)) / 2,
+            "train_loss": float(base - 0.03 + rng.normal(0, 0.006)),
+            "train_accuracy": float(np.clip(0.985 - 0.27 * base, 0, 1)),
+            "validation_loss": [float(v) for v in loss],
+            "validation_accuracy": [float(np.clip(1.0 - 0.27 * v, 0, 1)) for v in loss],
+        })  # fmt: skip
+    growth = [
+        {"epoch": at, "kind": kind, "accepted": accepted, "layer": "block.pointwise", "dendrites": 1,
+         "parameters_added": 260, "validation_gain": gain}
+        for at, kind, accepted, gain in grown
+    ]  # fmt: skip
+    return entries, growth
+
+
+def confusion(rng: np.random.Generator) -> list[list[int]]:
+    """Counts over the test clips, about 91 % on the diagonal."""
+    rows = []
+    for k, total in enumerate(COUNTS):
+        share = np.full(len(LABELS), 0.2) + rng.random(len(LABELS)) ** 3 * 4
+        share[k] = 0
+        share[10] += 3
+        recall = (0.94, 0.9, 0.91, 0.89, 0.94, 0.93, 0.92, 0.88, 0.95, 0.86, 0.78, 0.995)[k]
+        share *= (1 - recall) / share.sum()
+        share[k] = recall
+        rows.append([int(v) for v in rng.multinomial(total, share / share.sum())])
+    return rows
+
+
+def make_run_folder(folder: Path, *, seed: int = 0, synthetic: bool = True, members: int = 5) -> Path:
+    """Write every part of a run folder; the same seed gives the same bytes."""
+    rng = np.random.default_rng(seed)
+    entries, growth = history(rng, members)
+    table = confusion(rng)
+    right, clips = sum(table[k][k] for k in range(len(LABELS))), sum(COUNTS)
+    partitions = {"train": 8538, "validation": 1655, "test": clips}
+    data = {
+        "name": "Speech Commands v0.02, 12 classes", "layout": "speech commands", "clips": sum(partitions.values()),
+        "speakers": 1618, "seconds": 14893.2, "clipped_clips": 41, "silent_clips": 3, "partitions": partitions,
+        "classes": {
+            label: {"train": 790 - 7 * k, "validation": 96 + k, "test": COUNTS[k]} for k, label in enumerate(LABELS)
+        },
+    }  # fmt: skip
+    parts: dict[str, Any] = {}
+    parts["search/trials.json"] = trials(rng, members)
+    chosen = next(t for t in parts["search/trials.json"] if t["arm"] == "perforated" and t["state"] == "COMPLETE")
+    parts["run.json"] = {
+        "command": "kws-dendrite run --data speech_commands --out run", "version": "0.1.0",
+        "versions": {"python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.1", "tensorflow": "2.21.0"},
+        "settings": {"search": {"trials": 66, "arms": ["plain", "gradient", "perforated"], "seeds": members, "seed": 0},
+                     "train": {"epochs": 60, "batch": 128, "learning_rate": 0.03, "label_smoothing": 0.05},
+                     "augment": {"copies": 6, "shift_ms": 100, "snr_db": [3, 30], "speed": [0.87, 1.15]}},
+        "data": data, "synthetic": synthetic, "chosen": chosen["number"],
+        "seconds": {"data": 12.1, "search": 1904.0, "train": 171.5, "export": 34.2, "evaluate": 9.6},
+    }  # fmt: skip
+    parts["model/model.json"] = {
+        "architecture": {"family": "separable", "channels": 20, "kernel": 9, "blocks": [0, 0], "dilations": [1, 3]},
+        "frontend": {"block": "logmel", "bands": 24, "frame_length": 0.03, "frame_stride": 0.02, "remove_mean": True},
+        "labels": LABELS, "seeds": list(range(members)), "history": entries, "growth": growth, "data": data,
+        "metrics": {"parameters": chosen["parameters"], "macs": chosen["macs"]},
+    }  # fmt: skip
+    names = ["model.onnx", "model_int8.onnx", "model.tflite", "model_quantized_int8_io.tflite"]
+    accuracy = right / clips
+    parts["evaluation.json"] = {
+        "split": "test", "clips": clips, "members": 1, "accuracy": accuracy, "interval": wilson(right, clips),
+        "interval_kind": "Wilson over clips", "confusion": table, "labels": LABELS, "synthetic": synthetic,
+        "artefacts": dict(zip(names, (accuracy, accuracy - 0.0021, accuracy, accuracy - 0.0033), strict=True)),
+    }  # fmt: skip
+    parts["benchmark.json"] = [
+        {"artefact": name, "bytes": size, "median_us": us, "p10_us": us * 0.94, "p90_us": us * 1.22, "runs": 500}
+        for name, size, us in zip(names, (9412, 7420, 8964, 6712), (38.2, 71.5, 24.9, 19.3), strict=True)
+    ]
+    parts["export/parity.json"] = parity(accuracy)
+    for name, value in parts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    return folder
+
+
+def parity(accuracy: float) -> dict[str, Any]:
+    """parity.json: three exact hops, two quantised ones."""
+    quantised = {"source": "plain graph", "source_accuracy": accuracy, "bound": None, "worst": 0.081}
+    return {
+        "clips": 512,
+        "hops": [
+            {"source": "torch", "target": "plain graph", "worst": 3.1e-7, "bound": 1e-5, "passed": True},
+            {"source": "plain graph", "target": "ONNX", "worst": 2.4e-7, "bound": 1e-5, "passed": True},
+            {"source": "ONNX", "target": "TFLite float", "worst": 4.8e-6, "bound": 1e-4, "passed": True},
+            {"target": "ONNX int8", **quantised, "accuracy": accuracy - 0.002, "agreement": 0.986},
+            {"target": "TFLite int8", **quantised, "accuracy": accuracy - 0.003, "agreement": 0.982},
+        ],
+    }
+
+
+def wilson(right: int, clips: int) -> list[float]:
+    """Written out again, so that the fixture leans on nothing it helps to test."""
+    z, p = 1.959964, right / clips
+    centre, half = p + z * z / (2 * clips), z * math.sqrt(p * (1 - p) / clips + z * z / (4 * clips * clips))
+    return [(centre - half) / (1 + z * z / clips), (centre + half) / (1 + z * z / clips)]
