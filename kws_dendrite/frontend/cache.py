@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +62,8 @@ class FeatureCache:
         features = np.ascontiguousarray(compute(signals, config), dtype)
         self._explain()
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, features, allow_pickle=False)
+            np.lib.format.write_array(file, features, allow_pickle=False)
+            file.write(_seal(features))
         return features
 
     def entries(self) -> list[Path]:
@@ -107,7 +107,16 @@ def entry_name(signals: np.ndarray, config: FrontEndConfig, dtype: np.dtype | ty
 def _read(path: Path, dtype: np.dtype) -> np.ndarray | None:
     """The array in `path`, or None where it is missing, damaged or of another type."""
     try:
-        features = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        with path.open("rb") as file:
+            features = np.lib.format.read_array(file, allow_pickle=False)
+            seal = file.read()
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError):  # numpy's, on damaged headers
         return None
-    return features if features.dtype == dtype and math.prod(features.shape) == features.size else None
+    return features if features.dtype == dtype and seal == _seal(features) else None
+
+
+def _seal(features: np.ndarray) -> bytes:
+    """A digest that follows the array in its file (`np.load` does not mind), so that any damage is noticed."""
+    digest = hashlib.sha256(json.dumps([features.dtype.str, features.shape]).encode())
+    digest.update(features.data if features.size else b"")
+    return digest.digest()

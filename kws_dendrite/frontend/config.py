@@ -2,14 +2,14 @@
 
 import dataclasses
 import difflib
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from kws_dendrite.errors import ConfigError
+from kws_dendrite.frontend import checks
 from kws_dendrite.frontend.framing import count_frames, near_ceil
-from kws_dendrite.frontend.mel import edge_impulse_filterbank, htk_filterbank
+from kws_dendrite.frontend.mel import htk_filterbank
 
 MOST_FRAMES = 500  # the limit of Edge Impulse's blocks
 
@@ -69,17 +69,19 @@ class MfccConfig(_Framed):
     pre_shift: int = 1
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_frames_and_bands(self)
-        _check_version(self)
+        checks.check_types(self)
+        checks.check_frames_and_bands(self)
+        checks.check_version(self)
+        checks.check_window(self.win_size)
         if not 1 <= self.num_cepstral <= self.num_filters:
             raise ConfigError(
                 f"num_cepstral is {self.num_cepstral}; it must be from 1 to num_filters, which is {self.num_filters}"
             )
-        _check_window(self.win_size)
+        if not 0 <= self.pre_cof <= 1:
+            raise ConfigError(f"pre_cof is {self.pre_cof}; it must be from 0 (off) to 1, such as 0.98")
         if self.pre_shift < 0:
             raise ConfigError(f"pre_shift is {self.pre_shift}; it counts samples back and cannot be negative")
-        _check_bank(self)
+        checks.check_bank(self)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class MfeConfig(_Framed):
 
     Attributes:
         win_size: read by versions 1 and 2 only; kept so that a project's settings can be given as they are.
-        noise_floor_db: energies below it become 0; at most 11 (full scale is 12 dB).
+        noise_floor_db: energies below it become 0; below 12 (full scale).
     """
 
     block: ClassVar[str] = "mfe"
@@ -105,13 +107,13 @@ class MfeConfig(_Framed):
     noise_floor_db: int = -52
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_frames_and_bands(self)
-        _check_version(self)
-        _check_window(self.win_size)
+        checks.check_types(self)
+        checks.check_frames_and_bands(self)
+        checks.check_version(self)
+        checks.check_window(self.win_size)
         if self.noise_floor_db >= 12:
             raise ConfigError(f"noise_floor_db is {self.noise_floor_db}; it must be below 12, such as -52")
-        _check_bank(self)
+        checks.check_bank(self)
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ class LogMelConfig(_Framed):
     remove_mean: bool = True
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_frames_and_bands(self)
+        checks.check_types(self)
+        checks.check_frames_and_bands(self)
         if self.frame_samples > self.fft_length:
             raise ConfigError(
                 f"a frame has {self.frame_samples} samples but fft_length is {self.fft_length}: "
@@ -204,6 +206,24 @@ def configure(block: str, settings: Mapping[str, str]) -> FrontEndConfig:
     return kind(**{name: _parse(name, text, types[name]) for name, text in settings.items()})
 
 
+def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
+    """["num_filters=40", ...], as options give them, to {"num_filters": "40", ...} for `configure`.
+
+    Raises:
+        ConfigError: no "=", no name, or a name given twice.
+    """
+    settings: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise ConfigError(f"expected NAME=VALUE, such as num_filters=40, got {text!r}")
+        if name in settings:
+            raise ConfigError(f"{name} is set twice, to {settings[name]!r} and {value!r}: give it once")
+        settings[name] = value
+    return settings
+
+
 def _parse(name: str, text: str, wanted: type) -> Any:
     text = str(text).strip()
     if wanted is bool:
@@ -231,64 +251,3 @@ def _check_names(kind: type[FrontEndConfig], given: Mapping[str, Any]) -> None:
             nearest = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(known)}"
             raise ConfigError(f"the {kind.block} front end has no setting {name!r}; {hint}")
-
-
-def _check_types(config: FrontEndConfig) -> None:
-    """Types as annotated; a whole float is taken for an int, an int for a float, None (Edge Impulse: unset) for 0."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value is None and field.name == "high_frequency":
-            value = 0
-        if field.type is bool:
-            if not isinstance(value, bool):
-                raise ConfigError(f"{field.name} must be true or false, got {value!r}")
-        elif isinstance(value, bool) or not hasattr(value, "__float__") or not math.isfinite(value):
-            raise ConfigError(f"{field.name} must be a finite number, got {value!r}")
-        elif field.type is int and value != int(value):
-            raise ConfigError(f"{field.name} must be a whole number, got {value!r}")
-        object.__setattr__(config, field.name, field.type(value))
-
-
-def _check_version(config: MfccConfig | MfeConfig) -> None:
-    if config.implementation_version not in (3, 4):
-        raise ConfigError(
-            f"implementation_version {config.implementation_version} of Edge Impulse's {config.block.upper()} block is "
-            "not supported: use 4, or 3 for an older project"
-        )
-
-
-def _check_window(win_size: int) -> None:
-    if win_size < 0 or (win_size and win_size % 2 == 0):
-        raise ConfigError(f"win_size is {win_size}; it must be odd, such as 101, or 0 for none")
-
-
-def _check_frames_and_bands(config: FrontEndConfig) -> None:
-    for name in ("sampling_freq", "frame_length", "frame_stride"):
-        if getattr(config, name) <= 0:
-            raise ConfigError(f"{name} is {getattr(config, name)}; it must be above 0")
-    if config.fft_length < 2 or config.fft_length & (config.fft_length - 1):
-        raise ConfigError(f"fft_length is {config.fft_length}; it must be a power of two, such as 256 or 512")
-    if config.num_filters < 2:
-        raise ConfigError(f"num_filters is {config.num_filters}; it must be at least 2")
-    if config.low_frequency < 0 or config.high_frequency < 0:
-        raise ConfigError(
-            f"low_frequency {config.low_frequency} and high_frequency {config.high_frequency} cannot be negative"
-        )
-    if config.high_frequency > config.sampling_freq / 2:
-        raise ConfigError(
-            f"high_frequency is {config.high_frequency}; clips of {config.sampling_freq} Hz hold nothing above "
-            f"{config.sampling_freq / 2:g} Hz: lower it, or give 0 for all of it"
-        )
-    if config.low_frequency >= config.top_frequency:
-        raise ConfigError(f"low_frequency is {config.low_frequency}, not below the bands' top {config.top_frequency:g}")
-
-
-def _check_bank(config: MfccConfig | MfeConfig) -> None:
-    edge_impulse_filterbank(
-        config.sampling_freq,
-        config.num_filters,
-        config.fft_length,
-        config.low_frequency,
-        config.top_frequency,
-        config.implementation_version,
-    )
