@@ -1,0 +1,315 @@
+"""Layers of a population: P networks of one architecture as one set of tensors.
+
+Feature maps are (P, C, B, H, W) and vectors (P, C, B), member and channel first: a pointwise convolution is then one
+batched matrix product, BatchNorm's statistics are means over contiguous rows, and the neuron axes of every layer's
+output are its first two. H is time, W frequency (1 in the temporal nets). "same" padding is TensorFlow's: total // 2
+before, the rest after, so that exporting needs no PAD.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kws_dendrite.errors import DataError
+
+Padding = Literal["same", "valid"]
+
+
+def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
+    """Zeros before and after one axis so that the output has ceil(size / stride) positions (TensorFlow's SAME)."""
+    out = -(-size // stride)
+    total = max((out - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def _uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> nn.Parameter:
+    """Kaiming-uniform with ReLU gain, the same law for every member (He et al. 2015, eq. 10)."""
+    bound = math.sqrt(6.0 / fan_in)
+    return nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * bound)
+
+
+class Pointwise(nn.Module):
+    """1 x 1 convolution: (P, Cin, B, H, W) -> (P, Cout, B, H', W); `stride` is in time."""
+
+    def __init__(
+        self,
+        members: int,
+        inputs: int,
+        outputs: int,
+        generator: torch.Generator,
+        *,
+        stride: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = _uniform((members, outputs, inputs), inputs, generator)
+        self.bias = nn.Parameter(torch.zeros(members, outputs)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride > 1:
+            x = x[:, :, :, :: self.stride]
+        P, C, B, H, W = x.shape
+        flat = x.reshape(P, C, B * H * W)
+        if self.bias is None:
+            y = torch.bmm(self.weight, flat)
+        else:
+            y = torch.baddbmm(self.bias[:, :, None], self.weight, flat)
+        return y.view(P, -1, B, H, W)
+
+
+class DepthwiseTime(nn.Module):
+    """Depthwise convolution over time, "same": (P, C, B, T, 1) -> (P, C, B, T', 1).
+
+    Written as a matrix product with a banded T x T' matrix for each channel. That is T / k times the
+    multiplications, but a dense product runs many times faster on a CPU than the grouped convolution and its
+    backward pass, and dilation and stride cost nothing.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        channels: int,
+        kernel: int,
+        generator: torch.Generator,
+        *,
+        stride: int = 1,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = _uniform((members, channels, kernel), kernel, generator)
+        self._bands: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+
+    def forward(self, x: Tensor, dilation: int = 1) -> Tensor:
+        P, C, B, T, _ = x.shape
+        index, inside = self._band(T, dilation)
+        taps = self.weight.view(P * C, -1).index_select(1, index.view(-1)).view(P * C, *index.shape)
+        band = taps * inside  # (P*C, T, T')
+        return torch.bmm(x.reshape(P * C, B, T), band).view(P, C, B, -1, 1)
+
+    def _band(self, T: int, dilation: int) -> tuple[Tensor, Tensor]:
+        """Which tap joins input frame i to output frame o, and whether any does: two (T, T') tensors."""
+        if (T, dilation) not in self._bands:
+            kernel = self.weight.shape[2]
+            before, _ = same_padding(T, kernel, self.stride, dilation)
+            out = torch.arange(-(-T // self.stride))
+            offset = torch.arange(T)[:, None] - out[None, :] * self.stride + before
+            inside = (offset % dilation == 0) & (offset >= 0) & (offset < kernel * dilation)
+            tap = (offset // dilation).clamp(0, kernel - 1)
+            self._bands[T, dilation] = tap, inside.float()
+        return self._bands[T, dilation]
+
+
+class Conv2d(nn.Module):
+    """Convolution over time and frequency: (P, Cin, B, H, W) -> (P, Cout, B, H', W').
+
+    The general case; `groups` is 1 or Cin (depthwise).
+    """
+
+    def __init__(
+        self,
+        members: int,
+        inputs: int,
+        outputs: int,
+        kernel: tuple[int, int],
+        generator: torch.Generator,
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
+        padding: Padding = "same",
+        groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        assert groups in (1, inputs), "groups is 1 or the number of input channels"
+        assert groups == 1 or inputs == outputs, "a depthwise convolution keeps its channels"
+        self.kernel, self.stride, self.dilation = kernel, stride, dilation
+        self.padding, self.groups = padding, groups
+        fan_in = inputs // groups * kernel[0] * kernel[1]
+        self.weight = _uniform((members, outputs, inputs // groups, *kernel), fan_in, generator)
+        self.bias = nn.Parameter(torch.zeros(members, outputs)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        P, C, B, H, W = x.shape
+        x = x.permute(2, 0, 1, 3, 4).reshape(B, P * C, H, W)
+        if self.padding == "same":
+            rows = same_padding(H, self.kernel[0], self.stride[0], self.dilation[0])
+            columns = same_padding(W, self.kernel[1], self.stride[1], self.dilation[1])
+            x = F.pad(x, (*columns, *rows))
+        y = F.conv2d(
+            x,
+            self.weight.flatten(0, 1),
+            None if self.bias is None else self.bias.flatten(),
+            self.stride,
+            dilation=self.dilation,
+            groups=P * self.groups,
+        )
+        return y.view(B, P, -1, *y.shape[2:]).permute(1, 2, 0, 3, 4).contiguous()
+
+
+class BatchNorm(nn.Module):
+    """BatchNorm of every channel of every member: (P, C, B, H, W) -> the same, or (P, C, B).
+
+    With `positive`, the scale in use is |weight|: where one convolution serves several layers, each with a BatchNorm
+    of its own, int8 per-channel scales have to share a sign.
+    """
+
+    def __init__(self, members: int, channels: int, *, positive: bool = False) -> None:
+        super().__init__()
+        self.positive = positive
+        self.momentum, self.eps = 0.1, 1e-5
+        self.weight = nn.Parameter(torch.ones(members, channels))
+        self.bias = nn.Parameter(torch.zeros(members, channels))
+        self.register_buffer("running_mean", torch.zeros(members, channels))
+        self.register_buffer("running_var", torch.ones(members, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        P, C = x.shape[:2]
+        weight = self.weight.abs() if self.positive else self.weight
+        y = F.batch_norm(
+            x.reshape(1, P * C, -1),
+            self.running_mean.view(-1),
+            self.running_var.view(-1),
+            weight.reshape(-1),
+            self.bias.view(-1),
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+        return y.view(x.shape)
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """What it does in evaluation: scale and shift, each (P, C)."""
+        weight = self.weight.abs() if self.positive else self.weight
+        scale = weight / torch.sqrt(self.running_var + self.eps)
+        return scale, self.bias - scale * self.running_mean
+
+
+class Dense(nn.Module):
+    """Fully connected: (P, Cin, B) -> (P, Cout, B)."""
+
+    def __init__(
+        self, members: int, inputs: int, outputs: int, generator: torch.Generator, *, bias: bool = True
+    ) -> None:
+        super().__init__()
+        bound = math.sqrt(1.0 / inputs)
+        self.weight = nn.Parameter((torch.rand((members, outputs, inputs), generator=generator) * 2 - 1) * bound)
+        self.bias = nn.Parameter(torch.zeros(members, outputs)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.bias is None:
+            return torch.bmm(self.weight, x)
+        return torch.baddbmm(self.bias[:, :, None], self.weight, x)
+
+
+class ConvBn(nn.Module):
+    """A convolution and the BatchNorm behind it: one set of neurons, the place where a dendrite attaches.
+
+    The convolution may serve several `ConvBn` (weights shared across depth), each with a BatchNorm of its own.
+    """
+
+    def __init__(self, conv: nn.Module, norm: BatchNorm) -> None:
+        super().__init__()
+        self.conv, self.norm = conv, norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))
+
+
+class SeparableBn(nn.Module):
+    """Depthwise over time, pointwise over channels, BatchNorm: (P, C, B, T, 1) -> (P, Cout, B, T', 1)."""
+
+    def __init__(self, depthwise: DepthwiseTime, pointwise: Pointwise, norm: BatchNorm, *, dilation: int) -> None:
+        super().__init__()
+        self.depthwise, self.pointwise, self.norm = depthwise, pointwise, norm
+        self.dilation = dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.pointwise(self.depthwise(x, self.dilation)))
+
+
+class Features(nn.Module):
+    """The network's door: (B, T, F) or (P, B, T, F) -> (P, C, B, H, W), centred and standardised on request.
+
+    `as_channels` makes the F coefficients the channels of a temporal net, (P, F, B, T, 1); otherwise frequency stays
+    an axis, (P, 1, B, T, F). `remove_mean` subtracts each clip's mean over time and frequency, its level on a
+    logarithmic front end. `mean` and `std`, (F,) each, are the training set's; 0 and 1 leave the features as they are.
+    """
+
+    def __init__(
+        self, members: int, frames: int, coefficients: int, *, as_channels: bool, remove_mean: bool = False
+    ) -> None:
+        super().__init__()
+        self.members, self.frames, self.coefficients = members, frames, coefficients
+        self.as_channels, self.remove_mean = as_channels, remove_mean
+        self.register_buffer("mean", torch.zeros(coefficients))
+        self.register_buffer("std", torch.ones(coefficients))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-2:] != (self.frames, self.coefficients):
+            raise DataError(
+                f"this model takes features of {self.frames} frames by {self.coefficients} coefficients; got "
+                f"{' by '.join(map(str, x.shape[-2:]))}; compute them with the model's own front end"
+            )
+        if x.dim() == 3:
+            x = x.expand(self.members, *x.shape)
+        if self.remove_mean:
+            x = x - x.mean(dim=(2, 3), keepdim=True)
+        x = (x - self.mean) / self.std
+        if self.as_channels:
+            return x.permute(0, 3, 1, 2).contiguous()[..., None]
+        return x[:, None]
+
+
+class Relu(nn.Module):
+    """Elementwise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x)
+
+
+class MaxPool(nn.Module):
+    """Largest of each window, stride = kernel: (P, C, B, H, W) -> (P, C, B, H', W')."""
+
+    def __init__(self, kernel: tuple[int, int], *, padding: Padding = "valid") -> None:
+        super().__init__()
+        self.kernel, self.padding = kernel, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        P, C, B, H, W = x.shape
+        y = F.max_pool2d(x.reshape(P * C, B, H, W), self.kernel, ceil_mode=self.padding == "same")
+        return y.view(P, C, B, *y.shape[2:])
+
+
+class GlobalPool(nn.Module):
+    """Mean, maximum, or half of both over time and frequency: (P, C, B, H, W) -> (P, C, B)."""
+
+    def __init__(self, kind: Literal["mean", "max", "mean_max"]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(3)
+        if self.kind == "mean":
+            return x.mean(3)
+        if self.kind == "max":
+            return x.amax(3)
+        return 0.5 * (x.mean(3) + x.amax(3))
+
+
+class Flatten(nn.Module):
+    """(P, C, B, H, W) -> (P, H*W*C, B): the order in which an NHWC runtime flattens."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        P, C, B, H, W = x.shape
+        return x.permute(0, 3, 4, 1, 2).reshape(P, H * W * C, B)
+
+
+class Logits(nn.Module):
+    """The network's other door: (P, K, B) -> (P, B, K)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.transpose(1, 2)

@@ -1,0 +1,55 @@
+"""Settings of training, checked when made. The defaults are the recipe's own."""
+
+from dataclasses import dataclass
+
+from kws_dendrite.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Attributes:
+    epochs: of one cosine cycle.
+    batch_size: clips a member a step.
+    learning_rate: of AdamW at the top of the cycle.
+    weight_decay: on weights alone, not on biases, BatchNorm or a dendrite's t.
+    label_smoothing: share of the target spread over all classes.
+    warmup_epochs: linear rise from 0.
+    patience: stop when no member's validation loss has improved for so many epochs; 0 never stops.
+    clean_share: how often a clip is drawn as recorded and not from an augmented copy.
+    shift_frames: features are shifted by up to so many frames either way, edges repeated.
+    time_mask, frequency_mask: longest mask in frames and in coefficients, one each a clip; 0 is off.
+    """
+
+    epochs: int = 100
+    batch_size: int = 128
+    learning_rate: float = 0.03
+    weight_decay: float = 1e-3
+    label_smoothing: float = 0.05
+    warmup_epochs: float = 1.0
+    patience: int = 0
+    clean_share: float = 0.1
+    shift_frames: int = 2
+    time_mask: int = 0
+    frequency_mask: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2 or self.patience < 0:
+            raise ConfigError(
+                "epochs is at least 1, batch_size at least 2 (BatchNorm needs two), patience at least 0; "
+                f"got {self.epochs}, {self.batch_size} and {self.patience}"
+            )
+        if not self.learning_rate > 0 or self.weight_decay < 0 or self.warmup_epochs < 0:
+            raise ConfigError(
+                "learning_rate is above 0, weight_decay and warmup_epochs at least 0; "
+                f"got {self.learning_rate}, {self.weight_decay} and {self.warmup_epochs}"
+            )
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.clean_share <= 1:
+            raise ConfigError(
+                "label_smoothing is in [0, 1) and clean_share in [0, 1]; "
+                f"got {self.label_smoothing} and {self.clean_share}"
+            )
+        if min(self.shift_frames, self.time_mask, self.frequency_mask) < 0:
+            raise ConfigError(
+                "shift_frames, time_mask and frequency_mask are at least 0; "
+                f"got {self.shift_frames}, {self.time_mask} and {self.frequency_mask}"
+            )

@@ -1,0 +1,218 @@
+"""The loop over a population: AdamW, one cosine cycle, the best epoch of every member kept."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kws_dendrite.data.bank import FeatureBank
+from kws_dendrite.errors import DataError
+from kws_dendrite.training.batches import PopulationBatches
+from kws_dendrite.training.config import TrainConfig
+
+ADAM_BETAS = (0.9, 0.99)  # at a high learning rate a shorter memory of squared gradients is the steadier one
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of one cycle. Train figures are means over the population, validation ones a value a member."""
+
+    epoch: int
+    phase: str
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    validation_loss: list[float]
+    validation_accuracy: list[float]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in a checkpoint's history."""
+        return asdict(self)
+
+
+@dataclass
+class CycleResult:
+    """Attributes:
+    history: an entry an epoch.
+    best_loss, best_accuracy: validation loss and accuracy of every member at its best epoch.
+    interrupted: Ctrl-C ended it; the model holds the best epoch so far.
+    """
+
+    history: list[EpochRecord] = field(default_factory=list)
+    best_loss: list[float] = field(default_factory=list)
+    best_accuracy: list[float] = field(default_factory=list)
+    interrupted: bool = False
+
+
+Progress = Callable[[EpochRecord, int], None]  # a finished epoch, and how many the cycle has
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Loss of every clip of every member: (P, B, K), (P, B) -> (P, B)."""
+    P, B, K = logits.shape
+    losses = F.cross_entropy(
+        logits.reshape(P * B, K), labels.reshape(P * B), reduction="none", label_smoothing=label_smoothing
+    )
+    return losses.view(P, B)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, features: Tensor, chunk: int = 512) -> Tensor:
+    """Logits of every member in evaluation mode: (N, T, F) -> (P, N, K)."""
+    training = model.training
+    model.eval()
+    parts = [model(features[start : start + chunk]) for start in range(0, len(features), chunk)]
+    model.train(training)
+    return torch.cat(parts, dim=1)
+
+
+def validate(model: nn.Module, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy and accuracy of every member: (P,), (P,)."""
+    logits = predict(model, features)
+    P = logits.shape[0]
+    expanded = labels.expand(P, -1)
+    return cross_entropy(logits, expanded).mean(1), (logits.argmax(-1) == expanded).float().mean(1)
+
+
+def fit_statistics(model: nn.Module, bank: FeatureBank) -> None:
+    """Set a standardising model's per-coefficient mean and deviation from the training clips as recorded."""
+    door = getattr(model, "features", None)
+    if door is None or not getattr(model, "standardised", False):
+        return
+    x = torch.from_numpy(bank.train[0]).float()  # (N, T, F)
+    if door.remove_mean:
+        x = x - x.mean(dim=(1, 2), keepdim=True)
+    std, mean = torch.std_mean(x.flatten(0, 1), dim=0)
+    door.mean.copy_(mean)
+    door.std.copy_(std.clamp_min(1e-3))
+
+
+def train_cycle(
+    model: nn.Module,
+    bank: FeatureBank,
+    config: TrainConfig,
+    seed: int,
+    *,
+    phase: str = "train",
+    first_epoch: int = 0,
+    progress: Progress | None = None,
+) -> CycleResult:
+    """Train `model` in place over one cosine cycle; it ends with every member at its best validation loss.
+
+    The model as it comes counts as an epoch too: a cycle never makes a member's validation loss worse.
+
+    Raises:
+        DataError: a loss that is not finite; the model is back at its best finite state.
+    """
+    P = next(iter(model.parameters())).shape[0]
+    validation = torch.from_numpy(bank.validation).float()
+    validation_labels = torch.from_numpy(bank.validation_labels)
+    batches = PopulationBatches(bank, config, P, seed)
+    optimizer = _optimizer(model, config)
+    total, warmup = config.epochs * len(batches), config.warmup_epochs * len(batches)
+    keeper = BestMembers(model, *validate(model, validation, validation_labels)) if first_epoch else BestMembers(model)
+    result = CycleResult()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # dropout's own stream; the caller's is put back
+        try:
+            for epoch in range(config.epochs):
+                start = time.perf_counter()
+                rate, loss, accuracy = _train_epoch(model, batches, config, optimizer, epoch, total, warmup)
+                if not math.isfinite(loss):
+                    raise DataError(
+                        f"the training loss is {loss} in epoch {first_epoch + epoch}; lower the learning rate "
+                        f"(now {config.learning_rate}) or look for bad values in the features"
+                    )
+                losses, accuracies = validate(model, validation, validation_labels)
+                keeper.offer(losses, accuracies)
+                record = EpochRecord(
+                    first_epoch + epoch,
+                    phase,
+                    rate,
+                    loss,
+                    accuracy,
+                    losses.tolist(),
+                    accuracies.tolist(),
+                    time.perf_counter() - start,
+                )
+                result.history.append(record)
+                if progress:
+                    progress(record, config.epochs)
+                if config.patience and keeper.stale >= config.patience:
+                    break
+        except KeyboardInterrupt:
+            result.interrupted = True
+        finally:
+            keeper.restore()
+    result.best_loss, result.best_accuracy = keeper.loss.tolist(), keeper.accuracy.tolist()
+    return result
+
+
+def _train_epoch(
+    model: nn.Module,
+    batches: PopulationBatches,
+    config: TrainConfig,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    total: int,
+    warmup: float,
+) -> tuple[float, float, float]:
+    """Last learning rate, mean loss and accuracy over the epoch's batches and the population."""
+    model.train()
+    losses, hits, rate = [], [], 0.0
+    for step, (features, labels) in enumerate(batches.epoch(), epoch * len(batches)):
+        rate = config.learning_rate * min(1.0, (step + 1) / max(warmup, 1)) * 0.5 * (1 + math.cos(math.pi * step / total))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        logits = model(features)
+        loss = cross_entropy(logits, labels, config.label_smoothing).mean(1).sum()  # members do not touch each other
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+        hits.append((logits.detach().argmax(-1) == labels).float().mean())
+    P = labels.shape[0]
+    return rate, torch.stack(losses).mean().item() / P, torch.stack(hits).mean().item()
+
+
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    decayed, free = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            # Biases, BatchNorm and t are (P, C); a weight has at least one axis more.
+            (decayed if parameter.dim() > 2 and "cascade" not in name else free).append(parameter)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=ADAM_BETAS, fused=True)
+
+
+class BestMembers:
+    """The state of every member at its own lowest validation loss."""
+
+    def __init__(self, model: nn.Module, loss: Tensor | None = None, accuracy: Tensor | None = None) -> None:
+        self.model = model
+        self.members = next(iter(model.parameters())).shape[0]
+        self.loss = torch.full((self.members,), math.inf) if loss is None else loss.clone()
+        self.accuracy = torch.zeros(self.members) if accuracy is None else accuracy.clone()
+        self.state = {name: value.clone() for name, value in model.state_dict().items()}
+        self.stale = 0
+
+    def offer(self, loss: Tensor, accuracy: Tensor) -> None:
+        """Take the present state of the members whose loss is the lowest so far."""
+        better = loss < self.loss
+        self.stale = 0 if better.any() else self.stale + 1
+        if not better.any():
+            return
+        self.loss[better], self.accuracy[better] = loss[better], accuracy[better]
+        for name, value in self.model.state_dict().items():
+            if value.dim() > 1:  # what has no member axis (the features' statistics) is constant in training
+                self.state[name][better] = value[better]
+
+    def restore(self) -> None:
+        """Put the best states back into the model."""
+        self.model.load_state_dict(self.state)
