@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from kws_dendrite.plain import Conv2D, Dense, Graph
+from kws_dendrite.plain import Conv2D, Dense, Graph, Scale
 
 INT8_MAX = 127  # weights are symmetric, [-127, 127], in TFLite's and onnxruntime's quantisers alike
 
@@ -18,6 +18,12 @@ def scaled_weight(graph: Graph, node: Conv2D | Dense) -> np.ndarray:
     """The node's weight with its per-channel scale multiplied in (the output channel is the last axis): float32."""
     weight = np.asarray(graph.weights[node.weight], dtype=np.float32)
     return weight if node.scale is None else weight * node.scale.astype(np.float32)
+
+
+def per_channel(node: Scale) -> bool:
+    """Whether scale and bias differ along the last axis only, so that a 1 x 1 depthwise convolution says the same."""
+    arrays = [array for array in (node.scale, node.bias) if array is not None]
+    return all(array.size == array.shape[-1] for array in arrays)
 
 
 def on_int8_grid(graph: Graph) -> Graph:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kws_dendrite import __version__
 from kws_dendrite.errors import ExportError
-from kws_dendrite.export.layers import scaled_weight, weight_uses
+from kws_dendrite.export.layers import per_channel, scaled_weight, weight_uses
 from kws_dendrite.export.operators import ONNX, check_operators
 from kws_dendrite.output import write_bytes
 from kws_dendrite.plain import (
@@ -60,8 +60,8 @@ def build_onnx(graph: Graph, *, fold_scales: bool = False) -> onnx.ModelProto:
 
     Args:
         graph: what to convert.
-        fold_scales: give each use of a shared weight its own scaled copy instead of a Mul; the int8 writer wants this,
-            since its quantiser then sees no tensor before its scale.
+        fold_scales: give each use of a shared weight its own scaled copy instead of a Mul, and write a Scale of a map
+            as a depthwise convolution; the int8 writer wants this: fewer tensors are quantised, scales per channel.
 
     Raises:
         ExportError, GraphError: as `write_onnx`.
@@ -88,6 +88,10 @@ class _Writer:
         self.graph = graph
         self.shapes = infer_shapes(graph)
         self.names = tensor_names(graph)
+        if fold_scales:
+            # the quantiser derives "x_scale" from tensor "x", and must not meet a node of that name
+            inner = {node.name for node in graph.nodes[1:-1]}
+            self.names = {name: f"{tensor}:0" if name in inner else tensor for name, tensor in self.names.items()}
         self.uses = weight_uses(graph)
         self.fold_scales = fold_scales
         self.nodes: list[onnx.NodeProto] = []
@@ -131,6 +135,8 @@ class _Writer:
                 self._conv(node, shape, sources[0], out)
             case Dense():
                 self._dense(node, sources[0], out)
+            case Scale() if self.fold_scales and len(shape) == 3 and per_channel(node):
+                self._depthwise_scale(node, shape, sources[0], out)
             case Scale():
                 self._affine(node, sources[0], out, _channels_first(node.scale, shape), node.bias, shape)
             case Add() | Sub() | Mul():
@@ -207,6 +213,15 @@ class _Writer:
         if outside:
             assert node.scale is not None
             self._affine(node, result, out, node.scale, node.bias, (len(node.scale),))
+
+    def _depthwise_scale(self, node: Scale, shape: Shape, source: str, out: str) -> None:
+        C = shape[2]
+        scale = np.broadcast_to(node.scale.reshape(-1), C).astype(np.float32)
+        inputs = [source, self._constant(f"{node.name}/scale", scale.reshape(C, 1, 1, 1))]
+        if node.bias is not None:
+            bias = np.broadcast_to(node.bias.reshape(-1), C).astype(np.float32)
+            inputs.append(self._constant(f"{node.name}/bias", bias))
+        self._add("Conv", inputs, out, kernel_shape=[1, 1], group=C)
 
     def _affine(
         self, node: Node, source: str, out: str, scale: np.ndarray, bias: np.ndarray | None, shape: Shape
