@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kws_dendrite.frontend.config import FrontEndConfig, to_json
 from kws_dendrite.output import replacing, write_text
 
 CODE_VERSION = "frontend-1"  # raise it when a front end's numbers change: older entries are then never met again
+ENTRY = re.compile(r"[a-z]+-[0-9a-f]{40}\.npy")
 README = """\
 Features that kws-dendrite computed, kept so that the next run need not compute them again.
 
@@ -68,7 +70,7 @@ class FeatureCache:
 
     def entries(self) -> list[Path]:
         """The kept arrays' files, by name."""
-        return sorted(path for path in self.folder.glob("*.npy") if not path.name.startswith("."))
+        return sorted(path for path in self.folder.glob("*.npy") if ENTRY.fullmatch(path.name))
 
     def size(self) -> int:
         """Bytes on disk."""

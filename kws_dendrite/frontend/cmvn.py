@@ -14,7 +14,7 @@ def cmvn(features: np.ndarray, win_size: int) -> np.ndarray:
         float32 (T, F). The block stores the mean-subtracted features as float32 as well, and so does this.
 
     A clip whose frames are all alike (digital silence, one frame) has a deviation of zero: rounding noise divided by
-    1e-10 comes out, here at most a few 1e-4. Computed in float32 throughout it would come out in the thousands.
+    1e-10 comes out, here at most some 1e-3. Computed in float32 throughout it would come out in the thousands.
     """
     half = (win_size - 1) // 2
     margin = ((half, half), (0, 0))

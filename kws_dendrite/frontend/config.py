@@ -239,7 +239,7 @@ def _parse(name: str, text: str, wanted: type) -> Any:
 
 
 def _kind(block: Any) -> type[FrontEndConfig]:
-    if block not in BLOCKS:
+    if not isinstance(block, str) or block not in BLOCKS:
         raise ConfigError(f"unknown front end {block!r}: use one of {', '.join(BLOCKS)}")
     return BLOCKS[block]
 
