@@ -15,31 +15,42 @@ typedef struct {
     int64_t clips, time, out, kernel, stride, dilation, before;
 } Depthwise;
 
-/* y[i] = sum_t w[t] x[i + t*dilation] for `blocks` vectors; `blocks` is a constant at every call. */
-INLINE void taps(const float *x, const float *w, int64_t kernel, int64_t dilation, float *y, const int blocks)
+/* y[i] = sum_t w[t] x[i + t*dilation] for `blocks` vectors, the last of which starts at `last`: it may overlap the one
+ * before, so that nothing is written past the end. `blocks` is a constant at every call, its sums stay in registers.
+ */
+INLINE void taps(const float *x, const float *w, int64_t kernel, int64_t dilation, float *y, int64_t last,
+                 const int blocks)
 {
-    vec sum[4];
-    for (int j = 0; j < blocks; j++) sum[j] = load(x + j * LANES) * w[0];
+    vec sum[8];
+    for (int j = 0; j < blocks; j++) sum[j] = load(x + (j == blocks - 1 ? last : j * LANES)) * w[0];
     for (int64_t t = 1; t < kernel; t++)
-        for (int j = 0; j < blocks; j++) sum[j] += load(x + t * dilation + j * LANES) * w[t];
-    for (int j = 0; j < blocks; j++) store(y + j * LANES, sum[j]);
+        for (int j = 0; j < blocks; j++)
+            sum[j] += load(x + t * dilation + (j == blocks - 1 ? last : j * LANES)) * w[t];
+    for (int j = 0; j < blocks; j++) store(y + (j == blocks - 1 ? last : j * LANES), sum[j]);
 }
 
-/* One clip of `n` outputs; the last vector overlaps the one before it, so nothing is written past the end. */
+/* One clip of `n` outputs. */
 static void convolve(const float *x, const float *w, int64_t kernel, int64_t dilation, float *y, int64_t n)
 {
     if (n < LANES) {
-        float last[LANES];
-        taps(x, w, kernel, dilation, last, 1);
-        memcpy(y, last, n * sizeof(float));
+        float few[LANES];
+        taps(x, w, kernel, dilation, few, 0, 1);
+        memcpy(y, few, n * sizeof(float));
         return;
     }
-    int64_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES) taps(x + i, w, kernel, dilation, y + i, 4);
-    if (i + 3 * LANES <= n) { taps(x + i, w, kernel, dilation, y + i, 3); i += 3 * LANES; }
-    else if (i + 2 * LANES <= n) { taps(x + i, w, kernel, dilation, y + i, 2); i += 2 * LANES; }
-    else if (i + LANES <= n) { taps(x + i, w, kernel, dilation, y + i, 1); i += LANES; }
-    if (i < n) taps(x + n - LANES, w, kernel, dilation, y + n - LANES, 1);
+    for (; n > 8 * LANES; n -= 7 * LANES, x += 7 * LANES, y += 7 * LANES)
+        taps(x, w, kernel, dilation, y, 6 * LANES, 7);
+    const int64_t last = n - LANES;
+    switch ((n + LANES - 1) / LANES) {
+    case 1: taps(x, w, kernel, dilation, y, last, 1); break;
+    case 2: taps(x, w, kernel, dilation, y, last, 2); break;
+    case 3: taps(x, w, kernel, dilation, y, last, 3); break;
+    case 4: taps(x, w, kernel, dilation, y, last, 4); break;
+    case 5: taps(x, w, kernel, dilation, y, last, 5); break;
+    case 6: taps(x, w, kernel, dilation, y, last, 6); break;
+    case 7: taps(x, w, kernel, dilation, y, last, 7); break;
+    default: taps(x, w, kernel, dilation, y, last, 8);
+    }
 }
 
 /* sums[t] += sum over clips and frames of g[j] x[j + t*dilation] for `count` taps, a constant at every call. */
@@ -58,7 +69,8 @@ INLINE void correlate(const float *g, const float *x, int64_t clips, int64_t wid
 
 static int64_t row_width(const Depthwise *d)
 {
-    return (d->time + LANES - 1) / LANES * LANES + (d->kernel - 1) * d->dilation;
+    const int64_t width = (d->time + LANES - 1) / LANES * LANES + (d->kernel - 1) * d->dilation;
+    return (width + LANES - 1) / LANES * LANES;
 }
 
 static int depthwise_forward_rows(const void *job, int64_t begin, int64_t end)

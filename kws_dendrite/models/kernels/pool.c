@@ -10,6 +10,13 @@ typedef struct {
     int64_t time;
 } Pool;
 
+INLINE mask lane_numbers(void)
+{
+    mask m;
+    for (int i = 0; i < LANES; i++) m[i] = i;
+    return m;
+}
+
 static int pool_forward_rows(const void *job, int64_t begin, int64_t end)
 {
     const Pool *d = job;
@@ -17,28 +24,36 @@ static int pool_forward_rows(const void *job, int64_t begin, int64_t end)
     for (int64_t row = begin; row < end; row++) {
         const float *x = d->x + row * n;
         float sum = 0.0f, most = x[0];
+        int32_t at = 0;
         int64_t i = 0;
         if (n >= LANES) {
-            vec sums = load(x), high = sums;
-            float lane[LANES];
+            vec sums = load(x), high = sums; /* each lane: its sum, its maximum and where it first was */
+            mask where = lane_numbers(), now = where;
             for (i = LANES; i + LANES <= n; i += LANES) {
-                vec v = load(x + i);
-                mask above = v > high;
+                const vec v = load(x + i);
+                const mask above = v > high;
+                now += LANES;
                 sums += v;
                 high = (vec)(((mask)v & above) | ((mask)high & ~above));
+                where = (now & above) | (where & ~above);
             }
-            store(lane, high);
-            for (int j = 0; j < LANES; j++) most = lane[j] > most ? lane[j] : most;
-            sum = (float)total(sums);
+            sum = sums[0];
+            most = high[0];
+            at = where[0];
+            for (int j = 1; j < LANES; j++) {
+                const int better = high[j] > most || (high[j] == most && where[j] < at);
+                sum += sums[j];
+                most = better ? high[j] : most;
+                at = better ? where[j] : at;
+            }
         }
         for (; i < n; i++) {
             sum += x[i];
+            at = x[i] > most ? (int32_t)i : at;
             most = x[i] > most ? x[i] : most;
         }
         if (sum != sum) most = sum; /* a NaN (or +inf with -inf) anywhere reaches the mean, hence the result */
-        int64_t at = 0;
-        while (at + 1 < n && x[at] != most) at++;
-        d->where[row] = (int32_t)at;
+        d->where[row] = at;
         d->y[row] = 0.5f * (sum / n + most);
     }
     return 0;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LANES 16
+#define LANES 8
 #define MAX_THREADS 64
 #define INLINE static inline __attribute__((always_inline))
 
