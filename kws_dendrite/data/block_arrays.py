@@ -27,7 +27,7 @@ def load_block_arrays(folder: Path | str, coefficients: int = 13) -> FeatureBank
     folder = Path(folder)
     train, validation = (_features(folder / f"X_split_{split}.npy", coefficients) for split in ("train", "test"))
     if train.shape[1:] != validation.shape[1:]:
-        raise DataError(f"{folder}: train clips have {train.shape[1:]} features, test {validation.shape[1:]}; not alike")
+        raise DataError(f"{folder}: train clips have {train.shape[1:]} features, test clips {validation.shape[1:]}")
     raw = {split: _load(folder / f"Y_split_{split}.npy") for split in ("train", "test")}
     structured = all(_is_structured(values) for values in raw.values())
     labels = {split: _indices(values, folder / f"Y_split_{split}.npy", structured) for split, values in raw.items()}

@@ -1,18 +1,16 @@
 """From a path to a data set: find out the layout, read it, lay the task over it."""
 
-from importlib.resources import files
 from pathlib import Path
 
 from kws_dendrite.data.assemble import assemble
 from kws_dendrite.data.class_folder import read_class_folder, read_named_files
 from kws_dendrite.data.dataset import Dataset
+from kws_dendrite.data.demo import DEMO, demo_folder
 from kws_dendrite.data.edge_impulse import looks_like_edge_impulse, read_edge_impulse
 from kws_dendrite.data.layout import Layout, audio_files, word_folders
 from kws_dendrite.data.speech_commands import looks_like_speech_commands, read_speech_commands
 from kws_dendrite.data.task import TaskConfig
 from kws_dendrite.errors import DataError
-
-DEMO = "demo"
 
 
 def load_dataset(path: Path | str, task: TaskConfig | None = None) -> Dataset:
@@ -29,11 +27,6 @@ def load_dataset(path: Path | str, task: TaskConfig | None = None) -> Dataset:
         ConfigError: a keyword that is not there, a speaker pattern that matches nothing.
     """
     return assemble(read_layout(path), task or TaskConfig())
-
-
-def demo_folder() -> Path:
-    """Where the built-in demo's clips lie."""
-    return Path(str(files("kws_dendrite.data"))) / "demo"
 
 
 def read_layout(path: Path | str) -> Layout:

@@ -25,8 +25,8 @@ class ClassSummary:
         clips: {partition: clips}.
         speakers: how many speakers, 0 where none are known.
         seconds: of audio, padding included.
-        clipped: clips with at least CLIPPED_SAMPLES samples at full scale.
-        silent: clips whose peak stays below SILENT_PEAK.
+        clipped: clips with at least CLIPPED_SAMPLES samples at full scale; windows of noise are not counted.
+        silent: clips whose peak stays below SILENT_PEAK; windows of noise are not counted.
     """
 
     label: str
@@ -104,9 +104,11 @@ def summarise(dataset: Dataset, progress: Callable[[int, int], None] | None = No
         signals = read_signals(dataset, partition, advance)
         before += len(dataset.partition(partition))
         skipped += signals.skipped
-        for label, samples in zip(signals.labels.tolist(), signals.samples, strict=True):
-            low, high = int(samples.min()), int(samples.max())
+        for label, samples, cut in zip(signals.labels.tolist(), signals.samples, signals.silence, strict=True):
             clips[label, partition] += 1
+            if cut:  # windows of noise at drawn levels: quiet and loud by design
+                continue
+            low, high = int(samples.min()), int(samples.max())
             silent[label] += max(-low, high) < SILENT_PEAK
             if high >= 32767 or low <= -32768:
                 clipped[label] += int(np.count_nonzero((samples >= 32767) | (samples <= -32768)) >= CLIPPED_SAMPLES)
