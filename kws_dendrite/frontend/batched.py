@@ -26,7 +26,8 @@ def extract(
 
     float64 inside (a float32 FFT alone would cost up to 6e-4 after the window normalisation), so the result is the
     reference's to float32 rounding. The exception is where nothing changes over a normalisation window (digital
-    silence, a clip of one frame): the reference and Edge Impulse's block give rounding noise (up to 1e-3), this gives 0.
+    silence, a clip of one frame): the reference and Edge Impulse's block give rounding noise, up to some 1e-3, and
+    this gives 0.
 
     Args:
         signals: raw int16 samples (N, S).

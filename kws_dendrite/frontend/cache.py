@@ -15,6 +15,7 @@ from kws_dendrite.output import replacing, write_text
 
 CODE_VERSION = "frontend-1"  # raise it when a front end's numbers change: older entries are then never met again
 ENTRY = re.compile(r"[a-z]+-[0-9a-f]{40}\.npy")
+ABANDONED = re.compile(r"\.[a-z]+-[0-9a-f]{40}\.npy\..*\.npy")  # what `replacing` leaves when killed
 README = """\
 Features that kws-dendrite computed, kept so that the next run need not compute them again.
 
@@ -79,7 +80,8 @@ class FeatureCache:
     def clear(self) -> int:
         """Delete every entry, and the folder if nothing else is in it. Returns the bytes freed."""
         freed = self.size()
-        for path in self.entries():
+        abandoned = [path for path in self.folder.glob(".*.npy") if ABANDONED.fullmatch(path.name)]
+        for path in self.entries() + abandoned:
             path.unlink(missing_ok=True)
         readme = self.folder / "README.txt"
         if readme.is_file() and readme.read_text(encoding="utf-8") == README:

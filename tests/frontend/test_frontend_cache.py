@@ -128,6 +128,14 @@ def test_clear_leaves_other_files(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.npy", "mine.txt"]
 
 
+def test_clear_takes_what_a_killed_run_left(tmp_path):
+    cache = FeatureCache(tmp_path / "cache")
+    cache.get(SIGNALS, MfccConfig(), Counted())
+    (cache.folder / f".{cache.entries()[0].name}.k2j_x1.npy").write_bytes(b"half")
+    cache.clear()
+    assert not cache.folder.exists()
+
+
 def test_failed_computation_leaves_nothing(tmp_path):
     def fail(signals, config):
         raise RuntimeError("no")
