@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from kws_dendrite.report.records import Epoch, GrowthStep
-from kws_dendrite.report.svg import Scale, line, padded, text
+from kws_dendrite.report.svg import Scale, line, padded, padded_log, text
 from kws_dendrite.report.wording import percent
 
 WIDTH, HEIGHT = 520, 320
@@ -43,9 +43,8 @@ def _panel(
     factor = 100 if unit == "%" else 1
     epochs = places(history)
     values = [factor * value for entry in history for value in (*train(entry), *validation(entry))]
-    low, high = padded(min(values), max(values), least=0.02 * factor)
     across = Scale(epochs[0] - 0.5, epochs[-1] + 0.5, LEFT, WIDTH - RIGHT)
-    up = Scale(max(low, 0.0) if min(values) >= 0 else low, high, HEIGHT - BOTTOM, TOP)
+    up = _upwards(values, unit)
     parts = []
     for value in up.ticks(5):
         parts.append(line(LEFT, up(value), WIDTH - RIGHT, up(value), "grid"))
@@ -54,13 +53,18 @@ def _panel(
         if value == int(value):
             parts.append(text(across(value), up.start + 19, f"{value:.0f}", "tick", "middle"))
     parts.append(_phases(history, epochs, across))
-    parts += [_growth(step, across, up) for step in growth if across.low <= step.epoch <= across.high]
+    parts += [_growth(step, across, up) for step in growth if across.low <= step.epoch - 0.5 <= across.high]
+    drawn = ""
     for kind, of in (("train", train), ("validation", validation)):
         rows = [(across(x), [up(factor * v) for v in of(entry)]) for x, entry in zip(epochs, history, strict=True)]
-        parts.append(_series([row for row in rows if row[1]], kind))
+        drawn += _series([row for row in rows if row[1]], kind)
+    # A nested svg cuts off what lies below the axis, without the page-wide names that a clipPath needs.
+    box = f'x="{LEFT}" y="{TOP}" width="{WIDTH - RIGHT - LEFT}" height="{HEIGHT - BOTTOM - TOP}"'
+    view = f'viewBox="{LEFT} {TOP} {WIDTH - RIGHT - LEFT} {HEIGHT - BOTTOM - TOP}"'
+    parts.append(f'<svg class="cut" {box} {view}>{drawn}</svg>')
     parts.append(line(LEFT, up.start, WIDTH - RIGHT, up.start, "axis"))
     parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 7, "Epoch", "label", "middle"))
-    heading = f"{name} ({unit})" if unit else name
+    heading = f"{name} ({unit})" if unit else f"{name} (log scale)" if up.log else name
     parts.append(f'<line class="cursor" x1="0" x2="0" y1="{TOP}" y2="{up.start}" visibility="hidden"/>')
     label = f"{heading} over {len(history)} epochs, train and validation. Arrow keys read out each epoch."
     return (
@@ -69,6 +73,20 @@ def _panel(
         f'<svg class="chart curve" viewBox="0 0 {WIDTH} {HEIGHT}" tabindex="0" role="img" aria-label="{escape(label)}" '
         f'data-left="{LEFT}" data-right="{WIDTH - RIGHT}">{"".join(parts)}</svg></figure>'
     )
+
+
+def _upwards(values: list[float], unit: str) -> Scale:
+    """Loss on a logarithmic scale. Accuracy from near its first decile up: the first epochs' climb says little, and
+    would press the end, where the growth steps are, into a line."""
+    if unit != "%" and min(values) > 0:
+        low, high = padded_log(min(values), max(values), 0.05)
+        return Scale(low, high, HEIGHT - BOTTOM, TOP, log=True)
+    low, high = min(values), max(values)
+    if unit == "%":
+        early = sorted(values)[len(values) // 10]
+        low = max(low, early - 0.25 * (high - early))
+    low, high = padded(low, high, least=2.0 if unit == "%" else 0.02)
+    return Scale(max(0.0, low) if unit == "%" else low, high, HEIGHT - BOTTOM, TOP)
 
 
 def _series(rows: list[tuple[float, list[float]]], kind: str) -> str:
@@ -111,11 +129,11 @@ def phase_names(history: Sequence[Epoch]) -> list[str]:
 
 
 def _growth(step: GrowthStep, across: Scale, up: Scale) -> str:
-    x = across(step.epoch)
+    x = across(step.epoch - 0.5)  # it came before that epoch
     verdict = "accepted" if step.accepted else "rejected"
     sign = "M-5.5 4L0 -5L5.5 4Z" if step.accepted else "M-4.5 -4.5L4.5 4.5M4.5 -4.5L-4.5 4.5"
     return (
-        f'<g class="growth {verdict}"><title>{escape(f"Epoch {step.epoch}: {step.kind}, {verdict}")}</title>'
+        f'<g class="growth {verdict}"><title>{escape(f"Before epoch {step.epoch}: {step.kind}, {verdict}")}</title>'
         f'{line(x, up.end, x, up.start, "growthline")}'
         f'<path class="growthmark" transform="translate({x} {up.end + 2})" d="{sign}"/></g>'
     )

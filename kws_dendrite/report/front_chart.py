@@ -5,8 +5,8 @@ from html import escape
 from typing import Any
 
 from kws_dendrite.report.pareto import accuracy_range
-from kws_dendrite.report.records import TrialPoint
 from kws_dendrite.report.svg import Scale, arm_order, line, marker, padded_log, text
+from kws_dendrite.report.trials import TrialPoint
 from kws_dendrite.report.wording import count, duration, percent, percent_range, plain, title
 
 
@@ -41,7 +41,7 @@ def _frame(across: Scale, up: Scale, width: int, height: int) -> str:
         y = up(value)
         parts.append(line(across.start, y, across.end, y, "grid"))
         parts.append(text(across.start - 8, y + 4.5, f"{100 * value:g}", "tick", "end"))
-    for value in across.ticks(7 if width > 600 else 4):
+    for value in across.ticks(7 if width > 600 else 5):
         x = across(value)
         parts.append(line(x, up.end, x, up.start, "grid"))
         parts.append(text(x, up.start + 19, f"{value:,.0f}", "tick", "middle"))

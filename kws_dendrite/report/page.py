@@ -91,7 +91,9 @@ SHORT = {
 def _headings(results: RunResults) -> tuple[str, str]:
     labels = (results.model or {}).get("labels") or (results.evaluation or {}).get("labels") or []
     labels = [str(label) for label in labels] if isinstance(labels, list) else []
+    parameters, _ = sections.shipped_cost(results)
     heading = f"A keyword spotter for {count(len(labels))} classes" if labels else "A keyword spotter"
+    heading += f" in {count(parameters)} parameters" if parameters is not None else ""
     name = (results.data or {}).get("name")
     words = [label.strip("_") for label in labels]
     listed = ", ".join(words[:14]) + (", ..." if len(words) > 14 else "")

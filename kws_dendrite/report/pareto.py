@@ -13,8 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from kws_dendrite.errors import DataError
 from kws_dendrite.output import write_bytes
-from kws_dendrite.report.records import TrialPoint
 from kws_dendrite.report.svg import arm_order, log_ticks, padded, padded_log
+from kws_dendrite.report.trials import TrialPoint
 
 # Okabe and Ito (2008), "Color universal design": told apart with every common colour blindness. Its yellow is left
 # out, too pale on white. A marker of its own tells each arm in print.
@@ -35,7 +35,7 @@ def plot_front(
     """Draw the trials and each arm's front; the same points give the same bytes.
 
     Args:
-        points: trials with `arm_front` marked (`records.points_from_trials`); accuracies 0..1.
+        points: trials with `arm_front` marked (`trials.points_from_trials`); accuracies 0..1.
         paths: where to, each .png or .svg.
         dataset: name of the data set, in the title.
         clips: how many clips the accuracy was measured on.

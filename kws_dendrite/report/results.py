@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from kws_dendrite.errors import DataError
-from kws_dendrite.report import records
-from kws_dendrite.report.records import Artefact, Epoch, GrowthStep, Hop, TrialPoint
+from kws_dendrite.report import fields, records
+from kws_dendrite.report.records import Artefact, Epoch, GrowthStep, Hop, Quantised
+from kws_dendrite.report.trials import TrialPoint, points_from_trials
 
 PARTS = (
     "run.json",
@@ -30,7 +31,7 @@ class RunResults:
         trials: finished trials, fronts marked; `unfinished` counts the others.
         model: model/model.json; `history` and `growth` are its parts.
         evaluation: evaluation.json.
-        parity: export/parity.json; `hops` are its steps.
+        parity: export/parity.json; `hops` are its float steps, `quantised` its int8 artefacts.
         artefacts: benchmark.json and the bundle's files, with evaluation.json's accuracies.
         data: the data set's summary.
         synthetic: any part says that its clips are synthetic.
@@ -46,6 +47,7 @@ class RunResults:
     evaluation: Mapping[str, Any] | None = None
     parity: Mapping[str, Any] | None = None
     hops: tuple[Hop, ...] = ()
+    quantised: tuple[Quantised, ...] = ()
     artefacts: tuple[Artefact, ...] = ()
     data: Mapping[str, Any] | None = None
     synthetic: bool = False
@@ -77,28 +79,26 @@ def read_run(folder: Path | str) -> RunResults:
     model = _object(found, "model/model.json", folder)
     evaluation = _object(found, "evaluation.json", folder)
     trials = _list(found, "search/trials.json", folder)
-    points = records.points_from_trials(trials, str(folder / "search/trials.json"))
-    parity = _parity(found.get("export/parity.json"), folder)
-    where = str(folder / "model/model.json")
-    data = records.mapping(run or {}, "data", str(folder / "run.json"))
-    data = data or records.mapping(model or {}, "data", where) or None
+    points = points_from_trials(trials, str(folder / "search/trials.json"))
+    parity = _object(found, "export/parity.json", folder)
+    where, chain = str(folder / "model/model.json"), str(folder / "export/parity.json")
+    data = fields.mapping(run or {}, "data", str(folder / "run.json"))
+    data = data or fields.mapping(model or {}, "data", where) or None
     return RunResults(
         folder=folder,
         run=run,
         trials=points,
         unfinished=len(trials) - len(points),
         model=model,
-        history=tuple(records.epoch_from(entry, where) for entry in records.mappings(model or {}, "history", where)),
-        growth=tuple(records.growth_from(entry, where) for entry in records.mappings(model or {}, "growth", where)),
+        history=tuple(records.epoch_from(entry, where) for entry in fields.mappings(model or {}, "history", where)),
+        growth=tuple(records.growth_from(entry, where) for entry in fields.mappings(model or {}, "growth", where)),
         evaluation=evaluation,
         parity=parity,
-        hops=tuple(
-            records.hop_from(hop, str(folder / "export/parity.json"))
-            for hop in records.mappings(parity or {}, "hops", str(folder / "export/parity.json"))
-        ),
+        hops=tuple(records.hop_from(entry, chain) for entry in fields.mappings(parity or {}, "hops", chain)),
+        quantised=tuple(records.quantised_from(entry, chain) for entry in fields.mappings(parity or {}, "int8", chain)),
         artefacts=_artefacts(_list(found, "benchmark.json", folder), evaluation or {}, folder),
         data=data,
-        synthetic=any((part or {}).get("synthetic") is True for part in (run, evaluation, data)),
+        synthetic=any((part or {}).get("synthetic") is True for part in (run, evaluation, data, model)),
     )
 
 
@@ -114,17 +114,10 @@ def _artefacts(rows: list[Mapping[str, Any]], evaluation: Mapping[str, Any], fol
 def accuracies_by_name(evaluation: Mapping[str, Any], where: str) -> dict[str, float | None]:
     """evaluation.json's "artefacts": a number each, or an object with "accuracy"."""
     found = {}
-    for name, value in records.mapping(evaluation, "artefacts", where).items():
+    for name, value in fields.mapping(evaluation, "artefacts", where).items():
         record = value if isinstance(value, Mapping) else {"accuracy": value}
-        found[name] = records.number(record, "accuracy", where)
+        found[name] = fields.number(record, "accuracy", where)
     return found
-
-
-def _parity(value: Any, folder: Path) -> Mapping[str, Any] | None:
-    value = {"hops": value} if isinstance(value, list) else value
-    if value is not None and not isinstance(value, Mapping):
-        raise DataError(f"{folder / 'export/parity.json'} should hold an object; run `kws-dendrite export` again")
-    return value
 
 
 def _object(found: dict[str, Any], part: str, folder: Path) -> Mapping[str, Any] | None:

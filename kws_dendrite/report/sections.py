@@ -6,7 +6,8 @@ from typing import Any
 
 from kws_dendrite.errors import DataError
 from kws_dendrite.evaluation.statistics import wilson_interval
-from kws_dendrite.report import curves, front_chart, records, tables
+from kws_dendrite.report import curves, fields, front_chart, tables
+from kws_dendrite.report.data_section import data_section, partition_clips
 from kws_dendrite.report.pareto import subtitle
 from kws_dendrite.report.results import RunResults
 from kws_dendrite.report.wording import (
@@ -26,7 +27,7 @@ def tiles(results: RunResults) -> str:
     found = [_accuracy_tile(results), _cost_tile(results), *_artefact_tiles(results), _parity_tile(results)]
     return "".join(
         f'<div class="tile"><span class="name">{escape(name)}</span><span class="value">{escape(value)}</span>'
-        f'<span class="note">{escape(note)}</span></div>'
+        f'<span class="note">{escape(note).replace("_", "_<wbr>")}</span></div>'
         for name, value, note in filter(None, found)
     )
 
@@ -34,24 +35,30 @@ def tiles(results: RunResults) -> str:
 def _accuracy_tile(results: RunResults) -> tuple[str, str, str] | None:
     where = str(results.folder / "evaluation.json")
     evaluation = results.evaluation or {}
-    accuracy = records.number(evaluation, "accuracy", where)
+    accuracy = fields.number(evaluation, "accuracy", where)
     if accuracy is None:
         return None
     split = str(evaluation.get("split") or "evaluation")
     interval = _interval(evaluation, where)
     notes = [f"95 %: {percent_range(interval)}"] if interval else []
-    clips, members = records.number(evaluation, "clips", where), records.number(evaluation, "members", where)
+    clips, members = fields.number(evaluation, "clips", where), fields.number(evaluation, "members", where)
     notes.append(f"{count(clips)} clips" if clips else "")
     notes.append("one model" if members in (None, 1) else f"P = {count(members)}")
     return f"Accuracy, {split} clips", percent(accuracy), ", ".join(filter(None, notes))
 
 
-def _cost_tile(results: RunResults) -> tuple[str, str, str] | None:
+def shipped_cost(results: RunResults) -> tuple[float | None, float | None]:
+    """Folded parameters and MACs of the model, else of the chosen trial."""
     where = str(results.folder / "model/model.json")
-    metrics = records.mapping(results.model or {}, "metrics", where)
-    parameters, macs = records.number(metrics, "parameters", where), records.number(metrics, "macs", where)
+    metrics = fields.mapping(results.model or {}, "metrics", where)
+    parameters, macs = fields.number(metrics, "parameters", where), fields.number(metrics, "macs", where)
     if parameters is None and results.chosen:
         parameters, macs = results.chosen.parameters, results.chosen.macs
+    return parameters, macs
+
+
+def _cost_tile(results: RunResults) -> tuple[str, str, str] | None:
+    parameters, macs = shipped_cost(results)
     if parameters is None:
         return None
     note = f"{count(macs)} multiply-accumulates a clip" if macs else "as shipped"
@@ -104,7 +111,7 @@ def front(results: RunResults) -> str:
         "The search chose by validation accuracy, so it flatters the chosen nets; the test figure does not. "
         "Lines: the best that each arm found at or below a size. Point, tap, or use the arrow keys to read a trial.</p>"
         f'{front_chart.legend(points)}<div class="split"><div class="charts">'
-        f"{front_chart.front_chart(points, 780, 480, 'wide', chosen)}"
+        f"{front_chart.front_chart(points, 780, 540, 'wide', chosen)}"
         f"{front_chart.front_chart(points, 400, 380, 'narrow', chosen)}</div>"
         f'<aside class="trial" id="trial" aria-live="polite">{_panel(results)}</aside></div>'
         f"<details><summary>The front as a table ({len(stated)} trials)</summary>"
@@ -126,23 +133,19 @@ def _panel(results: RunResults) -> str:
 
 def validation_clips(results: RunResults) -> int | None:
     """How many clips the trials were compared on, where the data summary says so."""
-    data = results.data or {}
-    for key in ("partitions", "per_partition"):
-        entry = data.get(key)
-        value = entry.get("validation") if isinstance(entry, Mapping) else None
-        value = value.get("clips") if isinstance(value, Mapping) else value
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
+    return partition_clips(results.data or {}).get("validation")
 
 
 def learning(results: RunResults) -> str:
     """Learning curves, the growth steps marked and listed."""
     if not results.history:
         return ""
-    keys = '<span class="swatchline train"></span>train <span class="swatchline validation"></span>validation'
     seeds = max(len(entry.validation_accuracy) for entry in results.history)
     band = f" (line: mean of {seeds} seeds; band: their range)" if seeds > 1 else ""
+    keys = (
+        '<span><span class="swatchline train"></span>train</span> '
+        f'<span><span class="swatchline validation"></span>validation{band}</span>'
+    )
     phases = "".join(
         f'<span class="phasekey p{k % 4}">{escape(name)}</span>'
         for k, name in enumerate(curves.phase_names(results.history))
@@ -160,7 +163,7 @@ def learning(results: RunResults) -> str:
     if steps:
         listed = f"<details><summary>Growth steps ({len(steps)})</summary>{tables.records_table(steps)}</details>"
     return (
-        f'<p class="keys">{keys}{band} {phases} {marks}</p>'
+        f'<p class="keys">{keys} {phases} {marks}</p>'
         f"{curves.curves(results.history, results.growth)}{listed}"
     )
 
@@ -177,7 +180,7 @@ def confusion(results: RunResults) -> str:
         ((rows[a][b], labels[a], labels[b]) for a in range(len(rows)) for b in range(len(rows)) if a != b), reverse=True
     )[:3]
     told = "; ".join(f"{a} heard as {b} ({count(n)})" for n, a, b in wrong if n)
-    members = records.number(evaluation, "members", where) or 1
+    members = fields.number(evaluation, "members", where) or 1
     summed = f" Counts are summed over {count(members)} seeds." if members > 1 else ""
     mixed = f" Most frequent mix-ups: {escape(told)}." if told else ""
     lead = f"Rows are what was said, columns what was heard; a shade is a share of its row.{summed}{mixed}"
@@ -193,21 +196,28 @@ def _check_square(rows: Any, labels: Any, where: str) -> None:
 
 def parity(results: RunResults) -> str:
     """The chain from the trained model to each file."""
-    if not results.hops:
+    if not results.hops and not results.quantised:
         return ""
-    bounded = [hop for hop in results.hops if hop.bound is not None]
-    other = [hop for hop in results.hops if hop.bound is None]
-    clips = records.number(results.parity or {}, "clips", str(results.folder / "export/parity.json"))
+    clips = fields.number(results.parity or {}, "clips", str(results.folder / "export/parity.json"))
     on = f" over {count(clips)} clips" if clips else ""
-    parts = [
-        f'<p class="lead">Each hop compares outputs{on}: the worst absolute difference of any output, '
-        "and the bound it must stay under. The export fails when one does not.</p>"
-    ]
-    if bounded:
-        parts.append(tables.parity_table(bounded))
-    if other:
-        parts.append("<h3>Quantised</h3><p>Eight-bit arithmetic changes the numbers; what counts is the decisions.</p>")
-        parts.append(tables.quantised_table(other))
+    parts = []
+    if results.hops:
+        parts.append(
+            f'<p class="lead">Each hop compares probabilities{on}: the worst absolute difference of any one, and the '
+            f"bound that it must stay under, or the export fails.</p>{tables.parity_table(results.hops)}"
+        )
+    if results.quantised:
+        parts.append(
+            "<h3>Eight bits</h3><p class=lead>Quantisation changes the numbers on purpose; what counts is the decisions"
+            f"{on}.</p>{tables.quantised_table(results.quantised)}"
+        )
+    for row in results.quantised:
+        if row.noise:
+            layers = [{"layer": layer, "signal to noise (dB)": value} for layer, value in row.noise.items()]
+            parts.append(
+                f"<details><summary>{escape(row.name)}: signal to noise by layer</summary>"
+                f"{tables.records_table(layers)}</details>"
+            )
     return "".join(parts)
 
 
@@ -217,7 +227,7 @@ def artefacts(results: RunResults) -> str:
         return ""
     evaluation = results.evaluation or {}
     where = str(results.folder / "evaluation.json")
-    clips = records.number(evaluation, "clips", where)
+    clips = fields.number(evaluation, "clips", where)
     split = escape(str(evaluation.get("split") or ""))
     on = f" Accuracy on {count(clips)} {split} clips." if clips else ""
     if clips and any(a.accuracy is not None for a in results.artefacts):
@@ -232,7 +242,7 @@ def artefacts(results: RunResults) -> str:
 
 def data(results: RunResults) -> str:
     """The data set's summary."""
-    return tables.tree(results.data) if results.data else ""
+    return data_section(results.data, str(results.folder / "run.json")) if results.data else ""
 
 
 def settings(results: RunResults) -> str:
@@ -243,10 +253,11 @@ def settings(results: RunResults) -> str:
         parts.append(f'<p>Made by <code class="command">{escape(str(run["command"]))}</code></p>')
     seconds = run.get("seconds")
     if isinstance(seconds, Mapping) and seconds:
-        pairs = [(title(str(k)), duration(records.number(seconds, k, "run.json"))) for k in seconds]
+        pairs = [(title(str(k)), duration(fields.number(seconds, k, "run.json"))) for k in seconds]
         parts.append("<h3>Time taken</h3>" + tables.definition_list(pairs))
     for name, value in (
         ("Run", run.get("settings")),
+        ("Training", model.get("settings")),
         ("Architecture", model.get("architecture")),
         ("Front end", model.get("frontend")),
         ("Versions", versions(run, model)),
@@ -267,5 +278,5 @@ def versions(run: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _interval(record: Mapping[str, Any], where: str) -> Sequence[float] | None:
-    found = records.numbers(record, "interval", where)
+    found = fields.numbers(record, "interval", where)
     return found if len(found) == 2 else None

@@ -30,7 +30,8 @@ def linear_ticks(low: float, high: float, target: int = 6) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten inside low..high."""
     raw = (high - low) / max(1, target)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
+    # Rather a few ticks too many than half of those asked for.
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.75 * raw)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
 

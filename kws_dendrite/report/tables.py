@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from kws_dendrite.report.records import Artefact, Hop
+from kws_dendrite.report.records import Artefact, Hop, Quantised
 from kws_dendrite.report.wording import UNKNOWN, count, microseconds, percent, plain, size, small, title
 
 
@@ -24,7 +24,7 @@ def confusion_table(labels: Sequence[str], rows: Sequence[Sequence[float]]) -> s
         recall = percent(row[k] / total) if total else UNKNOWN
         body.append(f'<tr><th scope="row">{escape(label)}</th>{cells}<td class="recall">{recall}</td></tr>')
     return scrolled(
-        f'<table class="confusion"><thead><tr><th class="corner" scope="col">true ↓ &nbsp;heard as →</th>{heads}'
+        f'<table class="confusion"><thead><tr><th class="corner" scope="col">heard as →<br>true ↓</th>{heads}'
         f'<th scope="col"><span>recall</span></th></tr></thead><tbody>{"".join(body)}</tbody></table>',
         "Confusion matrix",
     )
@@ -40,44 +40,42 @@ def _cell(value: float, total: float, right: bool, true: str, heard: str) -> str
 
 
 def parity_table(hops: Sequence[Hop]) -> str:
-    """The hops that have a bound, each with its worst difference on a logarithmic bar that ends at 10 x bound."""
-    body = []
-    for hop in hops:
-        verdict = {True: '<span class="ok">✓ inside</span>', False: '<span class="bad">✗ over</span>'}
-        body.append(
-            f'<tr><th scope="row">{_hop(hop)}</th><td>{_bar(hop)}</td><td class="n">{small(hop.worst)}</td>'
-            f'<td class="n">{small(hop.bound)}</td><td>{verdict.get(hop.passed, UNKNOWN)}</td></tr>'
-        )
+    """The float hops, each with its worst difference on a logarithmic bar from 1e-9 to 10 x its bound."""
+    verdicts = {True: '<span class="ok">✓ inside</span>', False: '<span class="bad">✗ over</span>', None: UNKNOWN}
+    body = "".join(
+        f'<tr><th scope="row">{escape(hop.source)} <span class="arrow">→</span> {escape(hop.target)}</th>'
+        f'<td class="n">{small(hop.worst)}</td><td class="n">{small(hop.bound)}</td><td>{verdicts[hop.passed]}</td>'
+        f'<td>{_bar(hop)}</td><td class="n">{small(hop.worst_logits)}</td>'
+        f'<td class="n">{percent(hop.agreement)}</td></tr>'
+        for hop in hops
+    )
     return scrolled(
-        '<table class="parity"><thead><tr><th scope="col">hop</th><th scope="col">difference, log scale</th>'
-        '<th scope="col" class="n">worst</th><th scope="col" class="n">bound</th><th scope="col">verdict</th></tr>'
-        f"</thead><tbody>{''.join(body)}</tbody></table>",
+        '<table class="parity"><thead><tr><th scope="col">hop</th><th scope="col" class="n">worst</th>'
+        '<th scope="col" class="n">bound</th><th scope="col">verdict</th>'
+        '<th scope="col">log scale, the tick is the bound</th><th scope="col" class="n">before softmax</th>'
+        f'<th scope="col" class="n">equal decisions</th></tr></thead><tbody>{body}</tbody></table>',
         "Parity, hop by hop",
     )
 
 
-def quantised_table(hops: Sequence[Hop]) -> str:
-    """The hops that change numbers on purpose: accuracy beside the source's, and equal decisions."""
+def quantised_table(rows: Sequence[Quantised]) -> str:
+    """int8 artefacts: accuracy beside the float graph's, and equal decisions."""
     body = []
-    for hop in hops:
-        both = hop.accuracy is not None and hop.source_accuracy is not None
-        change = f"{100 * (hop.accuracy - hop.source_accuracy):+.2f} points" if both else UNKNOWN
+    for row in rows:
+        both = row.accuracy is not None and row.float_accuracy is not None
+        change = f"{100 * (row.accuracy - row.float_accuracy):+.2f} points" if both else UNKNOWN
         body.append(
-            f'<tr><th scope="row">{_hop(hop)}</th><td class="n">{percent(hop.source_accuracy)}</td>'
-            f'<td class="n">{percent(hop.accuracy)}</td><td class="n">{change}</td>'
-            f'<td class="n">{percent(hop.agreement)}</td><td class="n">{small(hop.worst)}</td></tr>'
+            f'<tr><th scope="row">{escape(row.name)}</th><td class="n">{percent(row.accuracy, 2)}</td>'
+            f'<td class="n">{percent(row.float_accuracy, 2)}</td><td class="n">{change}</td>'
+            f'<td class="n">{percent(row.agreement)}</td><td class="n">{small(row.worst)}</td></tr>'
         )
     return scrolled(
-        '<table><thead><tr><th scope="col">hop</th><th scope="col" class="n">float accuracy</th>'
-        '<th scope="col" class="n">int8 accuracy</th><th scope="col" class="n">change</th>'
+        '<table><thead><tr><th scope="col">artefact</th><th scope="col" class="n">accuracy</th>'
+        '<th scope="col" class="n">float accuracy</th><th scope="col" class="n">change</th>'
         '<th scope="col" class="n">equal decisions</th><th scope="col" class="n">worst difference</th></tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table>",
-        "Quantised hops",
+        "Quantised artefacts",
     )
-
-
-def _hop(hop: Hop) -> str:
-    return f'{escape(hop.source)} <span class="arrow">→</span> {escape(hop.target)}'
 
 
 def _bar(hop: Hop) -> str:
@@ -180,11 +178,13 @@ def definition_list(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 def records_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A list of like objects, one a row, their keys as columns."""
+    """A list of like objects, one a row, their keys as columns; the first column heads its row."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    heads = "".join(f'<th scope="col" class="n">{escape(title(str(column)))}</th>' for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f'<td class="n">{escape(plain(row.get(column)))}</td>' for column in columns) + "</tr>"
-        for row in rows
-    )
+    side = {key: "" if any(isinstance(row.get(key), str) for row in rows) else ' class="n"' for key in columns}
+    heads = "".join(f'<th scope="col"{side[key]}>{escape(title(str(key)))}</th>' for key in columns)
+    body = ""
+    for row in rows:
+        cells = [escape(plain(row.get(key))) for key in columns]
+        rest = "".join(f"<td{side[key]}>{cell}</td>" for key, cell in zip(columns[1:], cells[1:], strict=True))
+        body += f'<tr><th scope="row"{side[columns[0]]}>{cells[0]}</th>{rest}</tr>'
     return scrolled(f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>", "Values")

@@ -6,7 +6,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from kws_dendrite.report.records import artefact_from, points_from_trials
+from kws_dendrite.report.records import artefact_from
+from kws_dendrite.report.trials import points_from_trials
 from kws_dendrite.report.wording import count, microseconds, percent, percent_range, size
 
 

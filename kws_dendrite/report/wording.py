@@ -63,9 +63,9 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+        return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.6g}"
     if isinstance(value, (list, tuple)):
         return ", ".join(plain(item) for item in value) or UNKNOWN
     if isinstance(value, dict):

@@ -1,0 +1,97 @@
+"""The trials of a search as points in the plane of size and accuracy."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kws_dendrite.evaluation.statistics import Interval, t_interval
+from kws_dendrite.report.fields import mapping, number, numbers, whole
+
+
+@dataclass(frozen=True)
+class TrialPoint:
+    """One finished trial of the search.
+
+    Attributes:
+        number: the trial's number in its study.
+        arm: "plain", "perforated", ...
+        parameters: folded parameters, the number that ships.
+        accuracy: mean validation accuracy over the members, 0..1.
+        members: (P,) validation accuracy of each seed; may be empty.
+        interval: 95 % t interval over the members; None for one seed.
+        macs: multiply-accumulates of one clip, if known.
+        settings: what the trial was made of.
+        seconds: how long it took.
+        front: no other trial is at least as accurate with as few parameters (and better in one of the two).
+        arm_front: the same among the trials of its own arm.
+    """
+
+    number: int
+    arm: str
+    parameters: int
+    accuracy: float
+    members: tuple[float, ...] = ()
+    interval: Interval | None = None
+    macs: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    front: bool = False
+    arm_front: bool = False
+
+
+def points_from_trials(trials: Sequence[Mapping[str, Any]], where: str = "trials") -> tuple[TrialPoint, ...]:
+    """The finished trials of a search/trials.json, by number, with the fronts marked.
+
+    A trial without an accuracy or a parameter count (pruned, failed, still running) is left out. A trial may carry
+    "front" itself; then its word is taken for the front over all arms.
+    """
+    points = []
+    for record in trials:
+        accuracy = number(record, "validation_accuracy", where)
+        parameters = number(record, "parameters", where)
+        if accuracy is None or parameters is None:
+            continue
+        members = numbers(record, "validation_accuracy_members", where)
+        points.append(
+            TrialPoint(
+                number=int(number(record, "number", where) or 0),
+                arm=str(record.get("arm") or "trials"),
+                parameters=int(parameters),
+                accuracy=accuracy,
+                members=members,
+                interval=unit_interval(members),
+                macs=whole(number(record, "macs", where)),
+                settings=mapping(record, "params", where),
+                seconds=number(record, "seconds", where),
+            )
+        )
+    points.sort(key=lambda point: point.number)
+    stated = {record.get("number") for record in trials if record.get("front") is True}
+    return mark_fronts(points, stated or None)
+
+
+def mark_fronts(points: Sequence[TrialPoint], stated: set[Any] | None = None) -> tuple[TrialPoint, ...]:
+    """The points with `front` (by the numbers in `stated`, else worked out) and `arm_front` set."""
+    overall = stated if stated is not None else _undominated(points)
+    by_arm = set()
+    for arm in {point.arm for point in points}:
+        by_arm |= _undominated([point for point in points if point.arm == arm])
+    return tuple(replace(p, front=p.number in overall, arm_front=p.number in by_arm) for p in points)
+
+
+def _undominated(points: Sequence[TrialPoint]) -> set[int]:
+    kept, best = set(), -math.inf
+    for point in sorted(points, key=lambda p: (p.parameters, -p.accuracy, p.number)):
+        if point.accuracy > best:
+            kept.add(point.number)
+            best = point.accuracy
+    return kept
+
+
+def unit_interval(members: Sequence[float]) -> Interval | None:
+    """95 % t interval of accuracies, cut to 0..1; None for fewer than two."""
+    if len(members) < 2:
+        return None
+    low, high = t_interval(members)
+    return max(0.0, low), min(1.0, high)
