@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor, fx, nn
 
-from kws_dendrite import plain
+from kws_dendrite import fold_frequency, plain
 from kws_dendrite.dendrites.layer import Dendritic
 from kws_dendrite.errors import GraphError
 from kws_dendrite.models import layers
@@ -176,7 +176,8 @@ class _Folder:
     ) -> _Value:
         """y = scale * conv(x) + shift, as one node; what x still owes goes into a pointwise weight of one use."""
         weight = self.take(conv.weight)
-        bias = self.take(conv.bias) if getattr(conv, "bias", None) is not None else np.zeros(len(weight))
+        own_bias = getattr(conv, "bias", None)
+        bias = np.zeros(len(weight)) if own_bias is None else self.take(own_bias)
         shared = self.uses[id(conv)] > 1
         source = x.name
         if x.scale is not None:
@@ -205,10 +206,9 @@ class _Folder:
         if shared:
             key = self.names.setdefault(id(conv), name)
         self.weights.setdefault(key, kernel)
-        bias_or_none = bias if bias.any() else None
-        return self.emit(
-            plain.Conv2D(name, (source,), key, scale=scale if shared else None, bias=bias_or_none, **options)
-        )
+        if scale is None and own_bias is None and not bias.any():
+            bias = None
+        return self.emit(plain.Conv2D(name, (source,), key, scale=scale if shared else None, bias=bias, **options))
 
     def dense(self, name: str, dense: layers.Dense, x: _Value) -> _Value:
         weight = self.take(dense.weight)  # (Cout, Cin)
@@ -294,4 +294,5 @@ _TRANSLATIONS: dict[type, Callable[..., _Value]] = {
     layers.Flatten: _Folder.flatten,
     layers.Logits: _Folder.identity,
     nn.Dropout: _Folder.identity,
+    **fold_frequency.TRANSLATIONS,
 }

@@ -1,10 +1,11 @@
 """Edge Impulse's stock keyword CNNs, 1-D and 2-D, as Studio generates them for MFCC features.
 
 1-D: two of [conv k3 same, ReLU, max pool 2 same, dropout] with 8 and 16 channels over time, flatten, dense. 2-D: the
-same with 3 x 3 kernels over time and frequency (Studio also holds these to norm 1, which is left out). 50 x 13 features and 12
-classes make 3,228 and 11,244 parameters.
+same with 3 x 3 kernels over time and frequency (Studio also holds these to norm 1, which is left out). 50 x 13
+features and 12 classes make 3,228 and 11,244 parameters.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -87,7 +88,7 @@ class PooledCnn(nn.Module):
         self.flatten = Flatten()
         sizes = (height * width * inputs, *hidden)
         self.hidden = nn.ModuleList(
-            Dense(members, before, after, generator) for before, after in zip(sizes[:-1], sizes[1:], strict=True)
+            Dense(members, before, after, generator) for before, after in itertools.pairwise(sizes)
         )
         self.head = Dense(members, sizes[-1], classes, generator)
         self.logits = Logits()

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kws_dendrite.errors import DataError
+from kws_dendrite.models.kernels.functions import depthwise_time, mean_max_pool, norm_act
 
 Padding = Literal["same", "valid"]
 
@@ -62,12 +63,7 @@ class Pointwise(nn.Module):
 
 
 class DepthwiseTime(nn.Module):
-    """Depthwise convolution over time, "same": (P, C, B, T, 1) -> (P, C, B, T', 1).
-
-    Written as a matrix product with a banded T x T' matrix for each channel. That is T / k times the
-    multiplications, but a dense product runs many times faster on a CPU than the grouped convolution and its
-    backward pass, and dilation and stride cost nothing.
-    """
+    """Depthwise convolution over time, "same": (P, C, B, T, 1) -> (P, C, B, T', 1)."""
 
     def __init__(
         self,
@@ -81,26 +77,9 @@ class DepthwiseTime(nn.Module):
         super().__init__()
         self.stride = stride
         self.weight = _uniform((members, channels, kernel), kernel, generator)
-        self._bands: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def forward(self, x: Tensor, dilation: int = 1) -> Tensor:
-        P, C, B, T, _ = x.shape
-        index, inside = self._band(T, dilation)
-        taps = self.weight.view(P * C, -1).index_select(1, index.view(-1)).view(P * C, *index.shape)
-        band = taps * inside  # (P*C, T, T')
-        return torch.bmm(x.reshape(P * C, B, T), band).view(P, C, B, -1, 1)
-
-    def _band(self, T: int, dilation: int) -> tuple[Tensor, Tensor]:
-        """Which tap joins input frame i to output frame o, and whether any does: two (T, T') tensors."""
-        if (T, dilation) not in self._bands:
-            kernel = self.weight.shape[2]
-            before, _ = same_padding(T, kernel, self.stride, dilation)
-            out = torch.arange(-(-T // self.stride))
-            offset = torch.arange(T)[:, None] - out[None, :] * self.stride + before
-            inside = (offset % dilation == 0) & (offset >= 0) & (offset < kernel * dilation)
-            tap = (offset // dilation).clamp(0, kernel - 1)
-            self._bands[T, dilation] = tap, inside.float()
-        return self._bands[T, dilation]
+        return depthwise_time(x, self.weight, stride=self.stride, dilation=dilation)
 
 
 class Conv2d(nn.Module):
@@ -167,19 +146,17 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(members, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        P, C = x.shape[:2]
-        weight = self.weight.abs() if self.positive else self.weight
-        y = F.batch_norm(
-            x.reshape(1, P * C, -1),
-            self.running_mean.view(-1),
-            self.running_var.view(-1),
-            weight.reshape(-1),
-            self.bias.view(-1),
-            self.training,
-            self.momentum,
-            self.eps,
+        return norm_act(
+            x,
+            self.weight.abs() if self.positive else self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            training=self.training,
+            relu=False,
+            momentum=self.momentum,
+            eps=self.eps,
         )
-        return y.view(x.shape)
 
     def affine(self) -> tuple[Tensor, Tensor]:
         """What it does in evaluation: scale and shift, each (P, C)."""
@@ -292,12 +269,12 @@ class GlobalPool(nn.Module):
         self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.flatten(3)
+        P, C, B, H, W = x.shape
         if self.kind == "mean":
-            return x.mean(3)
+            return x.flatten(3).mean(3)
         if self.kind == "max":
-            return x.amax(3)
-        return 0.5 * (x.mean(3) + x.amax(3))
+            return x.flatten(3).amax(3)
+        return mean_max_pool(x.reshape(P, C, B, H * W, 1))
 
 
 class Flatten(nn.Module):

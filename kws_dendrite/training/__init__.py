@@ -1,1 +1,1 @@
-"""..."""
+"""Training a population of seeds, with or without growth; checkpoints."""

@@ -167,7 +167,8 @@ def _train_epoch(
     model.train()
     losses, hits, rate = [], [], 0.0
     for step, (features, labels) in enumerate(batches.epoch(), epoch * len(batches)):
-        rate = config.learning_rate * min(1.0, (step + 1) / max(warmup, 1)) * 0.5 * (1 + math.cos(math.pi * step / total))
+        rate = config.learning_rate * min(1.0, (step + 1) / max(warmup, 1))
+        rate *= 0.5 * (1 + math.cos(math.pi * step / total))
         for group in optimizer.param_groups:
             group["lr"] = rate
         logits = model(features)

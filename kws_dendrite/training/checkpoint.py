@@ -1,0 +1,172 @@
+"""Checkpoints: a folder with `model.safetensors` (all members' weights) and `model.json` (everything else).
+
+Never pickle. Reading checks that the file is whole, that every tensor is there and has the shape that the recorded
+architecture asks for, and names the first that does not.
+"""
+
+import copy
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from kws_dendrite import __version__
+from kws_dendrite.dendrites.growth import dendritic_layers, neurons
+from kws_dendrite.dendrites.layer import Dendritic
+from kws_dendrite.errors import CheckpointError, ConfigError
+from kws_dendrite.models import ModelConfig, build_model, config_from_json, config_to_json
+from kws_dendrite.output import replacing, write_json
+
+WEIGHTS, DESCRIPTION, FORMAT = "model.safetensors", "model.json", 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Attributes:
+    model: the population, in evaluation mode.
+    config: its architecture.
+    labels: K class names.
+    frontend: the front end's JSON.
+    record: the rest of `model.json`: growth, history, data, seeds, settings, metrics, version.
+    """
+
+    model: nn.Module
+    config: ModelConfig
+    labels: tuple[str, ...]
+    frontend: dict[str, Any]
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def members(self) -> int:
+        """P."""
+        return next(iter(self.model.parameters())).shape[0]
+
+    @property
+    def best_member(self) -> int:
+        """The member with the lowest validation loss, the one to export."""
+        losses = self.record.get("metrics", {}).get("validation_loss")
+        return min(range(self.members), key=losses.__getitem__) if losses else 0
+
+
+def save_checkpoint(
+    folder: Path | str,
+    model: nn.Module,
+    config: ModelConfig,
+    *,
+    labels: tuple[str, ...],
+    frontend: dict[str, Any],
+    record: dict[str, Any],
+) -> None:
+    """Write both files, each complete or not at all."""
+    folder = Path(folder)
+    description = {
+        "format": FORMAT,
+        "version": __version__,
+        "architecture": config_to_json(config),
+        "members": next(iter(model.parameters())).shape[0],
+        "dendrites": _describe_dendrites(model),
+        "labels": list(labels),
+        "frontend": frontend,
+        **record,
+    }
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file({name: value.detach().contiguous() for name, value in _tensors(model).items()}, temporary)
+    write_json(folder / DESCRIPTION, description)
+
+
+def load_checkpoint(folder: Path | str) -> Checkpoint:
+    """Read a checkpoint folder (or either of its two files).
+
+    Raises:
+        CheckpointError: missing, truncated, not a checkpoint, or weights of another architecture.
+    """
+    folder = Path(folder)
+    if folder.name in (WEIGHTS, DESCRIPTION):
+        folder = folder.parent
+    description = _read_description(folder / DESCRIPTION)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} has no {WEIGHTS}; a checkpoint is that file and {DESCRIPTION}") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} is truncated or not a safetensors file ({error}); train again or restore a copy"
+        ) from error
+    try:
+        config = config_from_json(description["architecture"])
+        model = build_model(config, int(description["members"]))
+        _rebuild_dendrites(model, description.get("dendrites", {}))
+        labels = tuple(str(label) for label in description["labels"])
+        frontend = dict(description["frontend"])
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"{folder / DESCRIPTION} does not describe a model: {error}") from error
+    _fill(model, tensors, folder)
+    model.eval()
+    known = {"format", "architecture", "members", "dendrites", "labels", "frontend"}
+    record = {key: value for key, value in description.items() if key not in known}
+    return Checkpoint(model, config, labels, frontend, record)
+
+
+def is_checkpoint(path: Path | str) -> bool:
+    """Whether `path` is a checkpoint folder or one of its files."""
+    path = Path(path)
+    folder = path.parent if path.name in (WEIGHTS, DESCRIPTION) else path
+    return (folder / WEIGHTS).exists() or (folder / DESCRIPTION).exists()
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer once, shared ones under their first name."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path.parent} is no checkpoint: it has no {DESCRIPTION}") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is truncated or not JSON ({error}); restore a copy or train again") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of format {FORMAT}, the one this version reads")
+    return description
+
+
+def _describe_dendrites(model: nn.Module) -> dict[str, Any]:
+    return {
+        name: {"activation": layer.activation, "cascade": layer.with_cascade, "frozen": list(layer.frozen)}
+        for name, layer in dendritic_layers(model).items()
+    }
+
+
+def _rebuild_dendrites(model: nn.Module, described: dict[str, Any]) -> None:
+    for name, settings in described.items():
+        base = model.get_submodule(name)
+        layer = Dendritic(base, settings["activation"], cascade=bool(settings["cascade"]))
+        P, C = neurons(base)
+        for number, frozen in enumerate(settings["frozen"]):
+            layer.add(copy.deepcopy(base), torch.zeros(P, C, number), frozen=bool(frozen))
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, layer)
+
+
+def _fill(model: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
+    expected = _tensors(model)
+    for name, place in expected.items():
+        if name not in tensors:
+            raise CheckpointError(f"{folder / WEIGHTS} lacks {name!r}, which the recorded architecture has")
+        if tensors[name].shape != place.shape:
+            raise CheckpointError(
+                f"{name!r} in {folder / WEIGHTS} has shape {tuple(tensors[name].shape)}, the recorded architecture "
+                f"needs {tuple(place.shape)}: the weights belong to another model"
+            )
+    for name in tensors:
+        if name not in expected:
+            raise CheckpointError(f"{folder / WEIGHTS} holds {name!r}, which the recorded architecture does not have")
+    with torch.no_grad():
+        for name, place in expected.items():
+            place.copy_(tensors[name])
