@@ -9,17 +9,21 @@ import torch
 from torch import nn
 
 from kws_dendrite.errors import ConfigError
+from kws_dendrite.models.bc_resnet import BcResNet, BcResNetConfig
 from kws_dendrite.models.edge_impulse import EdgeImpulse1dConfig, EdgeImpulse2dConfig, stock
 from kws_dendrite.models.paper import PaperConfig, paper
 from kws_dendrite.models.separable import Separable, SeparableConfig
+from kws_dendrite.models.spark import Spark, SparkConfig
 
-ModelConfig = SeparableConfig | EdgeImpulse1dConfig | EdgeImpulse2dConfig | PaperConfig
+ModelConfig = SeparableConfig | EdgeImpulse1dConfig | EdgeImpulse2dConfig | PaperConfig | BcResNetConfig | SparkConfig
 
 _BUILDERS: dict[type, Callable[..., nn.Module]] = {
     SeparableConfig: Separable,
     EdgeImpulse1dConfig: stock,
     EdgeImpulse2dConfig: stock,
     PaperConfig: paper,
+    BcResNetConfig: BcResNet,
+    SparkConfig: Spark,
 }
 FAMILIES: dict[str, type] = {config.family: config for config in _BUILDERS}
 
