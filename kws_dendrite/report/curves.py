@@ -108,19 +108,38 @@ def _phases(history: Sequence[Epoch], epochs: Sequence[int], across: Scale) -> s
     """A strip above the plot; a phase too short for its name keeps it as a tooltip and in the legend."""
     names = phase_names(history)
     parts = []
-    for phase, group in itertools.groupby(zip(epochs, history, strict=True), key=lambda pair: pair[1].phase):
-        members = [epoch for epoch, _ in group]
-        if not phase:
-            continue
-        start, end = across(members[0] - 0.5), across(members[-1] + 0.5)
-        hint = escape(f"{phase}: epochs {members[0]} to {members[-1]}")
+    for phase, first, last in _stretches(history, epochs):
+        start, end = across(first - 0.5), across(last + 0.5)
+        hint = escape(f"{phase}: epochs {first} to {last}")
         parts.append(
             f'<rect class="phase p{names.index(phase) % 4}" x="{start}" y="6" width="{round(end - start, 1)}" '
             f'height="18"><title>{hint}</title></rect>'
         )
-        if end - start > 7.2 * len(phase) + 8:
+        if _fits(phase, end - start):
             parts.append(text(round((start + end) / 2, 1), 19, phase, "phasename", "middle"))
     return "".join(parts)
+
+
+def _stretches(history: Sequence[Epoch], epochs: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Runs of epochs of one phase: its name, first and last epoch."""
+    found = []
+    for phase, group in itertools.groupby(zip(epochs, history, strict=True), key=lambda pair: pair[1].phase):
+        members = [epoch for epoch, _ in group]
+        if phase:
+            found.append((phase, members[0], members[-1]))
+    return found
+
+
+def _fits(phase: str, width: float) -> bool:
+    return width > 7.2 * len(phase) + 8  # of the 12 unit letters on the strip
+
+
+def unnamed_phases(history: Sequence[Epoch]) -> list[str]:
+    """The phases that are too short to be named on the strip, so that a legend has to."""
+    epochs = places(history)
+    unit = (WIDTH - RIGHT - LEFT) / (epochs[-1] - epochs[0] + 1)
+    short = [phase for phase, first, last in _stretches(history, epochs) if not _fits(phase, unit * (last - first + 1))]
+    return list(dict.fromkeys(short))
 
 
 def phase_names(history: Sequence[Epoch]) -> list[str]:

@@ -98,7 +98,7 @@ def legend(points: Sequence[TrialPoint]) -> str:
     return f'<div class="legend" role="group" aria-label="Arms shown">{"".join(items)}</div>'
 
 
-def trial_facts(point: TrialPoint) -> dict[str, Any]:
+def trial_facts(point: TrialPoint, chosen: bool = False) -> dict[str, Any]:
     """What the panel beside the chart shows of a trial: words only, ready to be set as text."""
     seeds = len(point.members)
     rows = [
@@ -117,7 +117,7 @@ def trial_facts(point: TrialPoint) -> dict[str, Any]:
     return {
         "number": point.number,
         "arm": point.arm,
-        "place": place,
+        "place": f"chosen, {place}" if chosen else place,
         "rows": rows,
         "settings": [[title(str(key)), plain(value)] for key, value in point.settings.items()],
     }

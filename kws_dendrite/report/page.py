@@ -118,7 +118,7 @@ def _missing(command: str) -> str:
 
 def _facts(results: RunResults) -> dict[str, Any]:
     return {
-        "trials": {str(point.number): front_chart.trial_facts(point) for point in results.trials},
+        "trials": {str(p.number): front_chart.trial_facts(p, p is results.chosen) for p in results.trials},
         "curves": curves.curve_facts(results.history) if results.history else None,
     }
 

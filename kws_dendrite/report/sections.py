@@ -109,7 +109,8 @@ def front(results: RunResults) -> str:
     return (
         f'<p class="lead">{escape(subtitle(points, validation_clips(results), "validation"))}{left_out}. '
         "The search chose by validation accuracy, so it flatters the chosen nets; the test figure does not. "
-        "Lines: the best that each arm found at or below a size. Point, tap, or use the arrow keys to read a trial.</p>"
+        "Lines: the best that each arm found at or below a size. The ring marks the trial that was chosen. Point, tap, "
+        "or use the arrow keys to read a trial.</p>"
         f'{front_chart.legend(points)}<div class="split"><div class="charts">'
         f"{front_chart.front_chart(points, 780, 540, 'wide', chosen)}"
         f"{front_chart.front_chart(points, 400, 380, 'narrow', chosen)}</div>"
@@ -123,7 +124,7 @@ def _panel(results: RunResults) -> str:
     """What the panel says before any point is touched, and for ever without script."""
     if not results.chosen:
         return ""
-    facts = front_chart.trial_facts(results.chosen)
+    facts = front_chart.trial_facts(results.chosen, chosen=True)
     settings = tables.definition_list(facts["settings"]) if facts["settings"] else ""
     return (
         f'<h3>Trial {facts["number"]}</h3><p class="place">{escape(facts["arm"])} · {escape(facts["place"])}</p>'
@@ -146,9 +147,11 @@ def learning(results: RunResults) -> str:
         '<span><span class="swatchline train"></span>train</span> '
         f'<span><span class="swatchline validation"></span>validation{band}</span>'
     )
-    phases = "".join(
+    unnamed = curves.unnamed_phases(results.history)
+    phases = " ".join(
         f'<span class="phasekey p{k % 4}">{escape(name)}</span>'
         for k, name in enumerate(curves.phase_names(results.history))
+        if name in unnamed
     )
     marks = ""
     if any(step.accepted for step in results.growth):

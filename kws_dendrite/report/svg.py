@@ -31,16 +31,18 @@ def linear_ticks(low: float, high: float, target: int = 6) -> list[float]:
     raw = (high - low) / max(1, target)
     power = 10.0 ** math.floor(math.log10(raw))
     # Rather a few ticks too many than half of those asked for.
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.75 * raw)
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.7 * raw)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
 def log_ticks(low: float, high: float, target: int = 6) -> list[float]:
-    """1, 2, 5 times powers of ten inside low..high; finer where the range is short, decades where it is long."""
+    """Decades where the range is long, finer where it is short, evenly spaced where it is under a factor of three."""
+    if high / low < 3:
+        return linear_ticks(low, high, target)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []
-    for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(k / 4 for k in range(4, 40))):
+    for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
         within = [f * 10.0**e for e in exponents for f in factors if low <= f * 10.0**e <= high]
         if found and len(within) > target + 2:
             break

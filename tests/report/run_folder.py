@@ -97,7 +97,8 @@ def make_run_folder(folder: Path, *, seed: int = 0, synthetic: bool = True, memb
     }  # fmt: skip
     parts: dict[str, Any] = {}
     parts["search/trials.json"] = trials(rng, members)
-    chosen = next(t for t in parts["search/trials.json"] if t["arm"] == "perforated" and t["state"] == "COMPLETE")
+    finished = [t for t in parts["search/trials.json"] if t["arm"] == "perforated" and t["state"] == "COMPLETE"]
+    chosen = max((t for t in finished if t["parameters"] < 2400), key=lambda t: t["validation_accuracy"])
     parts["run.json"] = {
         "command": "kws-dendrite run --data speech_commands --out run", "version": "0.1.0",
         "versions": {"python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.1", "tensorflow": "2.21.0"},
