@@ -31,6 +31,9 @@ def data(
     sampling_freq: Annotated[int, typer.Option(help="Hz; every clip is resampled to it.")] = 16000,
     window_seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Draws unknown clips, silence, and partitions that are not given.")] = 0,
+    all_as: Annotated[
+        str | None, typer.Option(help="Take every clip as train, validation or test, whatever the layout says.")
+    ] = None,
     coefficients: Annotated[int, typer.Option(help="Per frame; for an Edge Impulse block's X_split_*.npy.")] = 13,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out clips that cannot be read.")] = False,
     to: Annotated[Path, typer.Option(help="After 'download': the folder to put it in.")] = Path("."),
@@ -56,6 +59,7 @@ def data(
         sampling_freq=sampling_freq,
         window_seconds=window_seconds,
         seed=seed,
+        all_as=all_as,
         skip_bad=skip_bad,
     )
     dataset = load_dataset(path, task)

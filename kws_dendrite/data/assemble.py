@@ -62,8 +62,9 @@ def assemble(layout: Layout, task: TaskConfig) -> Dataset:
     keywords, unknown = _vocabulary(layout, task)
     by_word: dict[str, list[Recording]] = {word: [] for word in keywords}
     others: list[Recording] = []
+    recorded: list[Recording] = []  # a class folder named `_silence_` beside the keywords
     for item in recordings:
-        by_word.get(item.word, others).append(item)
+        by_word.get(item.word, recorded if item.word == SILENCE else others).append(item)
     gatherer = _Gatherer(task, windowed=layout.kind != "speech_commands")
     labels = list(keywords)
     clips = [clip for label, word in enumerate(keywords) for clip in gatherer.clips(by_word[word], label)]
@@ -73,9 +74,14 @@ def assemble(layout: Layout, task: TaskConfig) -> Dataset:
         rng = np.random.default_rng([task.seed, 3])
         for partition in PARTITIONS:
             limit = round(mean[partition] * (task.unknown_ratio if partition == "train" else 1.0))
-            chosen = _sample([item for item in others if item.partition == partition], limit, rng)
-            clips += gatherer.clips(chosen, labels.index(UNKNOWN))[:limit]
-    if _wants_silence(layout, task, labels):
+            there = [item for item in others if item.partition == partition]
+            named = [item for item in there if item.word == UNKNOWN]  # chosen by whoever made that folder
+            chosen = _sample([item for item in there if item.word != UNKNOWN], max(limit - len(named), 0), rng)
+            clips += gatherer.clips(named + chosen, labels.index(UNKNOWN))
+    if recorded and task.silence is not False:
+        labels.append(SILENCE)
+        clips += gatherer.clips(recorded, labels.index(SILENCE))
+    elif _wants_silence(layout, task, labels):
         labels.append(SILENCE)
         if not layout.noise:
             notes.append("no noise recordings (_background_noise_): silence and noise are synthetic coloured noise")
@@ -100,6 +106,8 @@ def assemble(layout: Layout, task: TaskConfig) -> Dataset:
 def _partitioned(layout: Layout, task: TaskConfig) -> tuple[list[Recording], list[str]]:
     """Recordings that all have a partition. Where the layout names it, a speaker pattern only names the speakers."""
     recordings, notes = name_speakers(layout.recordings, task)
+    if task.all_as is not None:
+        return [replace(item, partition=task.all_as) for item in recordings], notes
     settled = [item for item in recordings if item.partition is not None]
     undecided = [item for item in recordings if item.partition is None]
     if layout.has_test and layout.kind != "speech_commands":
@@ -153,6 +161,11 @@ def _check(layout: Layout, labels: list[str], clips: list[Clip]) -> list[str]:
             f"{layout.source} has one class alone ({labels[0]}); add clips of other words, or noise for silence"
         )
     counts = Counter((clip.label, clip.partition) for clip in clips)
+    if not any(clip.partition == "train" for clip in clips):
+        missing = [word for label, word in enumerate(labels) if not any(clip.label == label for clip in clips)]
+        if missing:
+            raise DataError(f"{layout.source} has no clips of {', '.join(missing)}")
+        return ["no training clips: this folder serves to evaluate"]
     for label, word in enumerate(labels):
         total = sum(counts[label, partition] for partition in PARTITIONS)
         if total < 2:

@@ -1,7 +1,8 @@
 """What is to be told apart: keywords, the rest, silence; and how audio becomes fixed windows."""
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from kws_dendrite.errors import ConfigError
@@ -28,6 +29,8 @@ class TaskConfig:
         seed: draws the unknown clips, the silence windows, and partitions where the data names none.
         speaker_pattern: regular expression with a group `(?P<speaker>...)`, searched in the clip's path inside the
             folder; speakers then stay within one partition.
+        all_as: take every clip as this partition, whatever the layout says: for a folder that is test data
+            altogether, such as the official test archive of Speech Commands.
         skip_bad: leave out clips that cannot be read, and count them, instead of stopping at the first.
         dither: half width, in int16 steps, of the uniform noise added to every clip when it is read, so that
             digital silence (padding) never reaches the features; 0 turns it off.
@@ -41,6 +44,7 @@ class TaskConfig:
     window_seconds: float = 1.0
     seed: int = 0
     speaker_pattern: str | None = None
+    all_as: str | None = None
     skip_bad: bool = False
     dither: float = 1.0
 
@@ -56,6 +60,8 @@ class TaskConfig:
             raise ConfigError(f"sampling_freq is {self.sampling_freq} Hz; expected 1000 to 192000")
         if not 0.05 <= self.window_seconds <= 60:
             raise ConfigError(f"window_seconds is {self.window_seconds}; expected 0.05 to 60")
+        if self.all_as not in (None, "train", "validation", "test"):
+            raise ConfigError(f"all_as is {self.all_as!r}; expected train, validation or test")
         if self.unknown_ratio <= 0:
             raise ConfigError(f"unknown_ratio is {self.unknown_ratio}; expected more than 0 (or set unknown to False)")
         if not 0 <= self.dither <= 100:
@@ -73,6 +79,26 @@ class TaskConfig:
     def to_json(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "TaskConfig":
+        """The settings that `to_json` gave.
+
+        Raises:
+            ConfigError: an unknown or wrong setting.
+        """
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ConfigError(f"the task has no setting named {', '.join(unknown)}; was it written by a newer version?")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"the task's settings are of a wrong type ({error})") from error
+
+    def for_labels(self, labels: tuple[str, ...]) -> "TaskConfig":
+        """The same task with exactly these classes: to evaluate a trained model on another folder."""
+        spoken = tuple(label for label in labels if label not in (UNKNOWN, SILENCE))
+        return replace(self, keywords=spoken, unknown=UNKNOWN in labels, silence=SILENCE in labels)
 
     @property
     def window(self) -> int:
