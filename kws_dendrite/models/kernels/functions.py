@@ -16,6 +16,8 @@ from torch.autograd.function import once_differentiable
 
 from kws_dendrite.models.kernels.library import load
 
+FLOATS_A_THREAD = 250_000  # some 50 us of the cheapest kernel, twice what starting a thread costs
+
 
 def depthwise_time(x: Tensor, weight: Tensor, *, stride: int = 1, dilation: int = 1) -> Tensor:
     """Depthwise convolution over time, "same" as TensorFlow has it: (P, C, B, T, 1) -> (P, C, B, T', 1).
@@ -145,7 +147,7 @@ def gather_batch(bank: Tensor, copy: Tensor, clip: Tensor, shift: Tensor) -> Ten
                 raise IndexError(f"{name} should lie in 0..{size - 1}; got {low}..{high}")
         copy, clip, shift = copy.contiguous(), clip.contiguous(), shift.contiguous()
         half = int(bank.dtype == torch.float16)
-        _call("gather_batch", bank, copy, clip, shift, out, N, T, F_, P, B, half)
+        _call("gather_batch", out, bank, copy, clip, shift, N, T, F_, P, B, half)
         return out
 
 
@@ -163,11 +165,16 @@ def _compiled(*tensors: Tensor) -> bool:
     return load() is not None
 
 
-def _call(name: str, *arguments: Any) -> None:
-    """Call a kernel; a tensor goes as its address, None as NULL. The caller keeps the tensors alive, contiguous."""
+def _call(name: str, like: Tensor, *others: Any) -> None:
+    """Call a kernel; a tensor goes as its address, None as NULL. The caller keeps the tensors alive, contiguous.
+
+    `like`, the kernel's first argument, is as large as the work and so decides the number of threads.
+    """
+    arguments = (like, *others)
+    threads = max(1, min(torch.get_num_threads(), like.numel() // FLOATS_A_THREAD))
     values = [a.data_ptr() if isinstance(a, Tensor) else a for a in arguments]
     library: ctypes.CDLL = load()
-    if getattr(library, name)(*values, torch.get_num_threads()):
+    if getattr(library, name)(*values, threads):
         raise MemoryError(f"no memory for the scratch space of {name}")
 
 
@@ -267,5 +274,5 @@ class _MeanMaxPool(torch.autograd.Function):
     def backward(ctx: Any, gy: Tensor) -> Tensor:
         (where,) = ctx.saved_tensors
         gx = gy.new_empty(ctx.shape)
-        _call("pool_backward", gy.contiguous(), where, gx, where.numel(), ctx.shape[3:].numel())
+        _call("pool_backward", gx, gy.contiguous(), where, where.numel(), ctx.shape[3:].numel())
         return gx

@@ -56,7 +56,7 @@ static int gather_rows(const void *job, int64_t begin, int64_t end)
     return 0;
 }
 
-int gather_batch(const void *bank, const int64_t *copy, const int64_t *clip, const int64_t *shift, float *out,
+int gather_batch(float *out, const void *bank, const int64_t *copy, const int64_t *clip, const int64_t *shift,
                  int64_t clips, int64_t time, int64_t features, int64_t members, int64_t batch, int half, int threads)
 {
     Gather d = {bank, copy, clip, shift, out, clips, time, features, batch, half};

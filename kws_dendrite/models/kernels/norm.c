@@ -16,15 +16,17 @@ typedef struct {
     double momentum, eps;
 } Norm;
 
+/* Both passes are shifted, by the first value and then by the mean: float sums of what is far from zero lose digits. */
 static void statistics(const float *x, int64_t n, double *mean, double *variance)
 {
     vec sum[4] = {{0}};
     double tail = 0.0;
+    const float origin = x[0];
     int64_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
-        for (int j = 0; j < 4; j++) sum[j] += load(x + i + j * LANES);
-    for (; i < n; i++) tail += x[i];
-    *mean = (total((sum[0] + sum[1]) + (sum[2] + sum[3])) + tail) / n;
+        for (int j = 0; j < 4; j++) sum[j] += load(x + i + j * LANES) - origin;
+    for (; i < n; i++) tail += x[i] - origin;
+    *mean = origin + (total((sum[0] + sum[1]) + (sum[2] + sum[3])) + tail) / n;
 
     const float centre = (float)*mean;
     vec square[4] = {{0}};

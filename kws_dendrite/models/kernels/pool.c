@@ -78,7 +78,7 @@ int pool_forward(const float *x, float *y, int32_t *where, int64_t rows, int64_t
     return split(pool_forward_rows, &d, rows, threads);
 }
 
-int pool_backward(const float *gy, int32_t *where, float *gx, int64_t rows, int64_t time, int threads)
+int pool_backward(float *gx, const float *gy, int32_t *where, int64_t rows, int64_t time, int threads)
 {
     Pool d = {.gy = gy, .gx = gx, .where = where, .time = time};
     return split(pool_backward_rows, &d, rows, threads);
