@@ -60,11 +60,11 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path | str, *, overwrite: bool = False) -> Iterator[Path]:
+def claimed(folder: Path | str, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
     """Own `folder` for a while: created if missing, locked against a second process.
 
     A folder with files that this package did not make is refused, so that no recordings are ever overwritten; one
-    that it made is refused too unless `overwrite`.
+    that it made is refused too unless `overwrite`, or `resume` where what is there is carried on.
 
     Raises:
         OutputError: in use by another process, not empty, not writable.
@@ -86,7 +86,7 @@ def claimed(folder: Path | str, *, overwrite: bool = False) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise OutputError(f"{folder} is in use by another kws-dendrite process; wait for it or name another") from error
-        if not fresh and not overwrite and any(entry.name != MARKER for entry in folder.iterdir()):
+        if not (fresh or overwrite or resume) and any(entry.name != MARKER for entry in folder.iterdir()):
             raise OutputError(f"{folder} already holds results; add --overwrite to replace them, or name another folder")
         yield folder
 

@@ -55,7 +55,8 @@ def main() -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print(f"error: no space left on the disk ({error.filename or 'output'}); free some and run again", file=sys.stderr)
+        where = error.filename or "output"
+        print(f"error: no space left on the disk ({where}); free some and run again", file=sys.stderr)
         sys.exit(2)
 
 

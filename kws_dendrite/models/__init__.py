@@ -14,6 +14,7 @@ from kws_dendrite.models.edge_impulse import EdgeImpulse1dConfig, EdgeImpulse2dC
 from kws_dendrite.models.paper import PaperConfig, paper
 from kws_dendrite.models.separable import Separable, SeparableConfig
 from kws_dendrite.models.spark import Spark, SparkConfig
+from kws_dendrite.settings import parse_settings
 
 ModelConfig = SeparableConfig | EdgeImpulse1dConfig | EdgeImpulse2dConfig | PaperConfig | BcResNetConfig | SparkConfig
 
@@ -79,3 +80,23 @@ def config_from_json(value: Mapping[str, Any]) -> ModelConfig:
         return FAMILIES[family](**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
     except TypeError as error:
         raise ConfigError(f"settings of family {family!r} are incomplete or of a wrong type: {error}") from error
+
+
+def configure_model(
+    family: str, settings: Mapping[str, str], frames: int, coefficients: int, classes: int, frontend: Mapping[str, Any]
+) -> ModelConfig:
+    """An architecture from text settings, its input and output from the data.
+
+    On an MFE front end, which keeps the clip's level, the separable family removes the mean unless told otherwise.
+
+    Raises:
+        ConfigError: an unknown family or setting; names the nearest known one.
+    """
+    if family not in FAMILIES:
+        near = get_close_matches(family, list(FAMILIES), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"unknown model family {family!r}{hint}; known: {', '.join(FAMILIES)}")
+    texts = dict(settings)
+    if family == "separable" and frontend.get("block") == "mfe":
+        texts.setdefault("remove_mean", "true")
+    return parse_settings(FAMILIES[family], texts, frames=frames, coefficients=coefficients, classes=classes)

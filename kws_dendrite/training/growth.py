@@ -2,10 +2,10 @@
 
     plain        |---- cycle ----|---- cycle ----|
     gradient     |---- cycle ----|+|--- cycle ----|          + a dendrite a neuron, t = 0
-    perforated   |---- cycle ----|pp+|- cycle ----|          p candidate epochs, the net standing still
+    perforated   |--- cycle ---|pp+|--- cycle ---|           p candidate epochs, the net standing still
 
-With n dendrites there are n growth steps and n + 1 cycles. The plain arm restarts as often; an arm whose growth does
-not train candidates is given those epochs in its cycles by the caller who compares (`equal_epochs`).
+With n dendrites there are n growth steps and n + 1 cycles; the plain arm restarts as often. `share_epochs` makes the
+totals equal.
 """
 
 import copy
@@ -19,6 +19,7 @@ from torch import nn
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.dendrites import DendriteConfig, attach, draw_candidates, insert, train_candidates
 from kws_dendrite.dendrites.growth import remove_stale_wrappers
+from kws_dendrite.errors import ConfigError
 from kws_dendrite.training.batches import PopulationBatches
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.loop import CycleResult, EpochRecord, Progress, cross_entropy, fit_statistics, train_cycle
@@ -150,10 +151,24 @@ def grow(
     return grown, {name: value.mean().item() for name, value in scores.items()}
 
 
-def equal_epochs(config: TrainConfig, growth: DendriteConfig) -> TrainConfig:
-    """`config` for an arm without candidates, its cycles longer by the candidate epochs of `growth`."""
-    extra = growth.candidate_epochs * growth.dendrites / (growth.dendrites + 1)
-    return replace(config, epochs=config.epochs + round(extra))
+def share_epochs(config: TrainConfig, total: int, growth: DendriteConfig | None, restarts: int = 0) -> TrainConfig:
+    """`config` with cycles of such a length that all of them and the candidate phases take at most `total` epochs.
+
+    The epochs of every arm are then equal, to the rounding of a cycle: 40 in all are two cycles of 20 for the plain
+    arm with a restart and for "gradient", and two of 16 around 8 candidate epochs for "perforated".
+
+    Raises:
+        ConfigError: the candidate phases alone take `total` or more.
+    """
+    steps = growth.dendrites if growth else restarts
+    candidates = growth.candidate_epochs * steps if growth and growth.mode == "perforated" else 0
+    cycle = (total - candidates) // (steps + 1)
+    if cycle < 1:
+        raise ConfigError(
+            f"{total} epochs leave none for {steps + 1} cycles after {candidates} candidate epochs; "
+            "take more epochs, fewer dendrites or fewer candidate epochs"
+        )
+    return replace(config, epochs=cycle)
 
 
 def _extend(result: TrainResult, cycle: CycleResult) -> None:

@@ -1,0 +1,239 @@
+"""`kws-dendrite run`: the main job in one command, from clips to a checked bundle and its report."""
+
+import json
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kws_dendrite.cli import inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from kws_dendrite.data import FeatureBank
+    from kws_dendrite.search import SearchConfig, TrialResult
+
+OWN_FOLDERS = ("search", "model", "export")
+OWN_FILES = ("run.json", "benchmark.json", "evaluation.json", "report.html")
+
+
+def run(
+    data: inputs.DataOption = "demo",
+    out: Annotated[Path, typer.Option(help="Folder for everything that comes out.")] = Path("demo_run"),
+    trials: Annotated[int, typer.Option(help="Trials of each arm.")] = 4,
+    arms: Annotated[str, typer.Option(help="Some of plain,gradient,perforated.")] = "plain,gradient,perforated",
+    search_epochs: Annotated[int, typer.Option(help="Of a trial, in all.")] = 16,
+    epochs: Annotated[int, typer.Option(help="Of the final training, in all.")] = 60,
+    members: Annotated[int, typer.Option(help="P, seeds of the final training.")] = 5,
+    max_params: Annotated[int | None, typer.Option(help="Folded parameters of the picked net, at most.")] = 2000,
+    keywords: inputs.KeywordsOption = None,
+    frontend: inputs.FrontendOption = "logmel",
+    settings: inputs.SettingsOption = None,
+    copies: inputs.CopiesOption = inputs.DEFAULT_COPIES,
+    cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
+    seed: inputs.SeedOption = 0,
+    skip_bad: inputs.SkipBadOption = False,
+    speaker_pattern: inputs.SpeakerOption = None,
+    overwrite: inputs.OverwriteOption = False,
+    as_json: inputs.JsonOption = False,
+) -> None:
+    """Search, pick, train, fold, export, check parity, time on the host, evaluate once on test, write the report."""
+    from rich.console import Console
+
+    from kws_dendrite import __version__
+    from kws_dendrite.output import claimed, write_json
+    from kws_dendrite.report.page import write_report
+    from kws_dendrite.search import SearchConfig
+    from kws_dendrite.training.config import TrainConfig
+
+    console = Console(stderr=True)
+    choice = inputs.Choice(
+        data, keywords, frontend, tuple(settings or ()), copies, cache, seed, skip_bad, speaker_pattern
+    )
+    plan = SearchConfig(
+        trials=trials,
+        arms=tuple(arm.strip() for arm in arms.split(",")),
+        members=2,
+        train=TrainConfig(epochs=search_epochs),
+        seed=seed,
+    )
+    clock = Clock(console)
+    with claimed(out, overwrite=overwrite) as folder:
+        for name in OWN_FOLDERS:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in OWN_FILES:
+            (folder / name).unlink(missing_ok=True)
+        with clock.stage("features"):
+            bank = inputs.load_features(choice, console)
+        with clock.stage("search"):
+            picked = _search(folder / "search", bank, plan, max_params, console)
+        with clock.stage("train"):
+            _train(folder / "model", bank, picked, epochs, members, seed, console)
+        with clock.stage("export"):
+            _export(folder, bank, console)
+        with clock.stage("benchmark"):
+            _benchmark(folder)
+        with clock.stage("evaluate"):
+            evaluation = _evaluate(folder, data, console)
+        write_json(
+            folder / "run.json",
+            {
+                "command": "run",
+                "version": __version__,
+                "settings": _settings(choice, plan, epochs, members, max_params),
+                "data": bank.summary,
+                "synthetic": bool(bank.summary.get("synthetic")),
+                "picked": picked.to_json(),
+                "seconds": clock.seconds,
+            },
+        )
+        write_report(folder)
+    if as_json:
+        print(json.dumps({"folder": str(out), "evaluation": evaluation, "seconds": clock.seconds}))
+    else:
+        _say(out, evaluation, picked, clock)
+
+
+class Clock:
+    """Seconds by stage, said as they pass."""
+
+    def __init__(self, console: "Console") -> None:
+        self.console = console
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> "Iterator[None]":
+        """Time what happens inside."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 1)
+        self.console.print(f"{name:<10} done in {self.seconds[name]:.0f} s", highlight=False)
+
+
+def _search(
+    folder: Path, bank: "FeatureBank", plan: "SearchConfig", max_params: int | None, console: "Console"
+) -> "TrialResult":
+    from kws_dendrite.cli.search import run_search
+    from kws_dendrite.report.terminal import front_table
+    from kws_dendrite.search import pick
+
+    results = run_search(folder, bank, plan, console)
+    console.print(front_table([trial.to_json() for trial in results]))
+    picked = pick(results, max_params)
+    console.print(f"picked trial {picked.number} ({picked.arm}, {picked.parameters:,} parameters)", highlight=False)
+    return picked
+
+
+def _train(
+    folder: Path, bank: "FeatureBank", picked: "TrialResult", epochs: int, members: int, seed: int, console: "Console"
+) -> None:
+    from kws_dendrite.cli.train import fit, save
+    from kws_dendrite.dendrites import DendriteConfig
+    from kws_dendrite.models import config_from_json
+    from kws_dendrite.training.config import TrainConfig
+    from kws_dendrite.training.growth import share_epochs
+
+    architecture = config_from_json(picked.architecture)
+    growth = DendriteConfig(**picked.growth) if picked.growth else None
+    restarts = 0 if growth else 1
+    recipe = TrainConfig(epochs=epochs, learning_rate=float(picked.params["learning_rate"]))
+    config = share_epochs(recipe, epochs, growth, restarts)
+    result = fit(bank, architecture, config, growth, members, seed, console, restarts=restarts)
+    save(folder, result, architecture, config, bank, seed)
+    if result.interrupted:
+        raise KeyboardInterrupt
+
+
+def _export(folder: Path, bank: "FeatureBank", console: "Console") -> None:
+    from kws_dendrite.cli.export import export_member, parity_text
+    from kws_dendrite.training.checkpoint import load_checkpoint
+
+    bundle = export_member(
+        load_checkpoint(folder / "model"),
+        folder / "export",
+        calibration=bank.train[0],
+        validation=(bank.validation, bank.validation_labels),
+        member=None,
+        overwrite=True,
+        console=console,
+    )
+    console.print(parity_text(bundle), highlight=False)
+
+
+def _benchmark(folder: Path) -> None:
+    from kws_dendrite.export.benchmark.host import time_host
+    from kws_dendrite.output import write_json
+
+    write_json(folder / "benchmark.json", [row.to_json() for row in time_host(folder / "export")])
+
+
+def _evaluate(folder: Path, data: str, console: "Console") -> dict[str, Any]:
+    """The test partition, read here and nowhere before: the population, and every artefact of its best member."""
+    import torch
+
+    from kws_dendrite.cli.evaluate import scored
+    from kws_dendrite.evaluation import evaluate_scores
+    from kws_dendrite.export.predictor import artefacts, load_predictor
+    from kws_dendrite.output import write_json
+    from kws_dendrite.training.checkpoint import load_checkpoint
+    from kws_dendrite.training.loop import predict
+
+    checkpoint = load_checkpoint(folder / "model")
+    x, y, summary = inputs.features_as_trained(
+        data, checkpoint.labels, checkpoint.frontend, checkpoint.record["data"].get("task"), "test", console
+    )
+    scores = torch.softmax(predict(checkpoint.model, torch.from_numpy(x)), -1).numpy()
+    found = {
+        path.name: evaluate_scores(scored(load_predictor(path), x), y, checkpoint.labels).accuracy
+        for path in artefacts(folder / "export")
+    }
+    evaluation = {
+        "split": "test",
+        "data": summary.get("name", data),
+        "synthetic": bool(summary.get("synthetic")),
+        **evaluate_scores(scores, y, checkpoint.labels).to_json(),
+        "exported_member": checkpoint.best_member,
+        "artefacts": found,
+    }
+    write_json(folder / "evaluation.json", evaluation)
+    return evaluation
+
+
+def _settings(
+    choice: inputs.Choice, plan: "SearchConfig", epochs: int, members: int, max_params: int | None
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "data": choice.data,
+        "keywords": choice.keywords,
+        "frontend": choice.frontend,
+        "frontend_settings": list(choice.settings),
+        "copies": choice.copies,
+        "seed": choice.seed,
+        "search": asdict(plan) | {"arms": list(plan.arms)},
+        "epochs": epochs,
+        "members": members,
+        "max_params": max_params,
+    }
+
+
+def _say(out: Path, evaluation: dict[str, Any], picked: "TrialResult", clock: Clock) -> None:
+    low, high = evaluation["interval"]
+    note = "SYNTHETIC demo speech: the figures say nothing about real speech.\n" if evaluation["synthetic"] else ""
+    int8 = evaluation["artefacts"].get("model_quantized_int8_io.tflite")
+    print(
+        f"{note}test accuracy {evaluation['accuracy']:.1%} [{low:.1%}, {high:.1%}], {evaluation['clips']} clips, "
+        f"mean of {len(evaluation['accuracy_members'])} seeds\n"
+        f"int8 TFLite of the exported seed {int8:.1%}; about {picked.parameters:,} parameters\n"
+        f"{out}/report.html                                  everything on one page\n"
+        f"{out}/export/model_quantized_int8_io.tflite        for the device\n"
+        f"{out}/search/front.csv, {out}/model, {out}/export/parity.json\n"
+        f"{sum(clock.seconds.values()):.0f} s in all"
+    )
