@@ -20,15 +20,16 @@ from kws_dendrite.report import curves, front_chart, sections
 from kws_dendrite.report.results import RunResults, read_run
 from kws_dendrite.report.wording import count
 
-# Anchor, heading, what fills it, and the command that makes what it shows.
+EVALUATE = "evaluate --model RUN/export --data DATA --out RUN/evaluation.json"
+# Anchor, heading, what fills it, and the arguments of the command that makes what it shows.
 SECTIONS: tuple[tuple[str, str, Callable[[RunResults], str], str], ...] = (
-    ("front", "Accuracy against size", sections.front, "search"),
-    ("learning", "Learning curves", sections.learning, "train"),
-    ("confusion", "Confusion matrix", sections.confusion, "evaluate"),
-    ("parity", "Parity: nothing changes on the way", sections.parity, "export"),
-    ("artefacts", "Artefacts", sections.artefacts, "benchmark"),
-    ("data", "Data", sections.data, "data"),
-    ("settings", "Settings and versions", sections.settings, "run"),
+    ("front", "Accuracy against size", sections.front, "search DATA --out RUN/search"),
+    ("learning", "Learning curves", sections.learning, "train DATA --out RUN/model"),
+    ("confusion", "Confusion matrix", sections.confusion, EVALUATE),
+    ("parity", "Parity: nothing changes on the way", sections.parity, "export RUN/model --data DATA --out RUN/export"),
+    ("artefacts", "Artefacts", sections.artefacts, "benchmark RUN/export --out RUN/benchmark.json"),
+    ("data", "Data", sections.data, "train DATA --out RUN/model"),
+    ("settings", "Settings and versions", sections.settings, "run --data DATA --out RUN"),
 )
 
 
@@ -94,7 +95,7 @@ def _headings(results: RunResults) -> tuple[str, str]:
     parameters, _ = sections.shipped_cost(results)
     heading = f"A keyword spotter for {count(len(labels))} classes" if labels else "A keyword spotter"
     heading += f" in {count(parameters)} parameters" if parameters is not None else ""
-    name = (results.data or {}).get("name")
+    name = (results.data or {}).get("name") or (results.evaluation or {}).get("data")
     words = [label.strip("_") for label in labels]
     listed = ", ".join(words[:14]) + (", ..." if len(words) > 14 else "")
     return heading, ": ".join(filter(None, [str(name) if name else "", listed])) or results.folder.name
@@ -111,8 +112,8 @@ def _banner(results: RunResults) -> str:
 
 def _missing(command: str) -> str:
     return (
-        f'<p class="missing">Not in this run. <code>kws-dendrite {command}</code> makes it; '
-        "<code>kws-dendrite run</code> makes everything. Then run <code>kws-dendrite report</code> again.</p>"
+        f'<p class="missing">Not in this run folder. <code>kws-dendrite {command}</code> makes it, RUN being this '
+        "folder; then <code>kws-dendrite report RUN</code> again.</p>"
     )
 
 

@@ -74,9 +74,11 @@ class Quantised:
 
 @dataclass(frozen=True)
 class Artefact:
-    """One exported file: its size, its latency on this host, its accuracy; any may be unknown."""
+    """One exported file: its size, its latency on a host (what ran it, and where), its accuracy; any may be unknown."""
 
     name: str
+    runtime: str = ""
+    machine: str = ""
     bytes: int | None = None
     median_us: float | None = None
     p10_us: float | None = None
@@ -154,6 +156,8 @@ def artefact_from(record: Mapping[str, Any], where: str, accuracy: float | None 
     """One row of benchmark.json, with the accuracy that evaluation.json gives for it."""
     return Artefact(
         name=str(record.get("artefact") or record.get("name") or "?"),
+        runtime=str(record.get("runtime") or ""),
+        machine=str(record.get("machine") or ""),
         bytes=whole(number(record, "bytes", where)),
         median_us=number(record, "median_us", where),
         p10_us=number(record, "p10_us", where),

@@ -108,7 +108,7 @@ def _artefacts(rows: list[Mapping[str, Any]], evaluation: Mapping[str, Any], fol
     where = str(folder / "benchmark.json")
     listed = [records.artefact_from(row, where) for row in rows]
     listed = [replace(artefact, accuracy=accuracies.pop(artefact.name, None)) for artefact in listed]
-    return tuple(listed + [Artefact(name, accuracy=accuracy) for name, accuracy in accuracies.items()])
+    return tuple(listed + [Artefact(name=name, accuracy=accuracy) for name, accuracy in accuracies.items()])
 
 
 def accuracies_by_name(evaluation: Mapping[str, Any], where: str) -> dict[str, float | None]:

@@ -237,8 +237,10 @@ def artefacts(results: RunResults) -> str:
         best = max(a.accuracy for a in results.artefacts if a.accuracy is not None)
         low, high = wilson_interval(min(1.0, max(0.0, best)) * clips, int(clips))
         on += f" With so many clips, a 95 % interval is about ±{50 * (high - low):.1f} points wide."
+    machines = " and ".join(dict.fromkeys(a.machine for a in results.artefacts if a.machine))
+    where = f" on {escape(machines)}" if machines else " on the machine that ran this"
     return (
-        '<p class="lead">Latency is of one clip on the machine that ran this, for comparing files with each other; '
+        f'<p class="lead">Latency is of one clip{where}, for comparing files with each other; '
         f"it is not a microcontroller's.{on}</p>{tables.artefact_rows(results.artefacts)}"
     )
 

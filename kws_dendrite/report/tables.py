@@ -109,13 +109,15 @@ def artefact_rows(artefacts: Sequence[Artefact]) -> str:
             spread = f"{microseconds(artefact.p10_us)} to {microseconds(artefact.p90_us)}"
         body.append(
             f'<tr><th scope="row"><code>{escape(artefact.name)}</code></th>'
+            f"<td>{escape(artefact.runtime) or UNKNOWN}</td>"
             f'<td class="n">{size(artefact.bytes)}{_share(artefact.bytes, largest)}</td>'
             f'<td class="n">{microseconds(artefact.median_us)}{_share(artefact.median_us, slowest)}</td>'
             f'<td class="n">{spread}</td><td class="n">{count(artefact.runs)}</td>'
             f'<td class="n">{percent(artefact.accuracy, 2)}</td></tr>'
         )
     return scrolled(
-        '<table><thead><tr><th scope="col">artefact</th><th scope="col" class="n">size</th>'
+        '<table><thead><tr><th scope="col">artefact</th><th scope="col">runtime</th>'
+        '<th scope="col" class="n">size</th>'
         '<th scope="col" class="n">host latency, median</th><th scope="col" class="n">10 to 90 %</th>'
         '<th scope="col" class="n">runs</th><th scope="col" class="n">accuracy</th></tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table>",

@@ -50,7 +50,7 @@ def points_from_trials(trials: Sequence[Mapping[str, Any]], where: str = "trials
     for record in trials:
         accuracy = number(record, "validation_accuracy", where)
         parameters = number(record, "parameters", where)
-        if accuracy is None or parameters is None:
+        if accuracy is None or parameters is None or str(record.get("state") or "complete").lower() != "complete":
             continue
         members = numbers(record, "validation_accuracy_members", where)
         points.append(

@@ -55,7 +55,7 @@ def test_every_section_is_there_and_filled(run_folder):
     page = render(read_run(run_folder))
     for anchor, heading, _, _ in SECTIONS:
         assert heading.replace("&", "&amp;") in section(page, anchor)
-    assert "Not in this run" not in page
+    assert "Not in this run folder" not in page
     for words in ("Synthetic demo data", "3 of 3", "PyTorch", "TFLite int8", "growth rejected", "4,890 clips",
                   "model_quantized_int8_io.tflite", "2.13.0", "1,655 validation clips, P = 5"):  # fmt: skip
         assert words in page, words
@@ -107,7 +107,8 @@ def test_hostile_words_stay_words(run_folder):
     edit(run_folder / "evaluation.json", lambda v: v.update(labels=labels, artefacts={HOSTILE: 0.5}))
     edit(run_folder / "model/model.json", lambda v: v.update(labels=labels, architecture={HOSTILE: {HOSTILE: HOSTILE}}))
     edit(run_folder / "run.json", lambda v: v["data"].update({"labels": labels, HOSTILE: HOSTILE, "notes": [HOSTILE]}))
-    edit(run_folder / "search/trials.json", lambda v: [t.update(params={HOSTILE: HOSTILE}) for t in v])
+    finished = {"params": {HOSTILE: HOSTILE}, "state": "complete"}
+    edit(run_folder / "search/trials.json", lambda v: [t.update(finished) for t in v])
     page = render(read_run(run_folder))
     outline = Outline(page)
     assert [tag for tag, _ in outline.tags].count("script") == 2
@@ -131,7 +132,7 @@ def test_a_missing_part_says_what_makes_it(run_folder, part, anchors):
     page = render(read_run(run_folder))
     Outline(page)
     for anchor, _, _, command in SECTIONS:
-        missing = "Not in this run" in section(page, anchor)
+        missing = "Not in this run folder" in section(page, anchor)
         assert missing == (anchor in anchors)
         assert not missing or f"kws-dendrite {command}" in section(page, anchor)
 
@@ -152,7 +153,7 @@ def test_empty_parts_make_a_page(tmp_path, content):
         (tmp_path / name).write_text(content)
     page = render(read_run(tmp_path))
     Outline(page)
-    assert page.count("Not in this run") == len(SECTIONS)
+    assert page.count("Not in this run folder") == len(SECTIONS)
 
 
 def test_one_of_everything(run_folder):

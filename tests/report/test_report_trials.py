@@ -54,6 +54,10 @@ def test_unfinished_trials_are_left_out_and_intervals_are_over_members(rng):
     assert points[0].interval == pytest.approx(t_interval(first["validation_accuracy_members"]))
 
 
+def test_failed_trials_are_left_out_whatever_they_scored():
+    assert points_from_trials([trial(0, 10, 0.9, state="failed"), trial(1, 10, 0.5, state="complete")])[0].number == 1
+
+
 def test_one_seed_has_no_interval_and_intervals_stay_inside():
     assert points_from_trials([trial(0, 10, 0.9, validation_accuracy_members=[0.9])])[0].interval is None
     low, high = points_from_trials([trial(0, 10, 0.9, validation_accuracy_members=[0.8, 1.0])])[0].interval
