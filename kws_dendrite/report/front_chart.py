@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from kws_dendrite.report.pareto import accuracy_range
 from kws_dendrite.report.svg import Scale, arm_order, line, marker, padded_log, text
-from kws_dendrite.report.trials import TrialPoint
+from kws_dendrite.report.trials import TrialPoint, accuracy_range
 from kws_dendrite.report.wording import count, duration, percent, percent_range, plain, title
 
 

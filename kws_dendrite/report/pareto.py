@@ -13,8 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from kws_dendrite.errors import DataError
 from kws_dendrite.output import write_bytes
-from kws_dendrite.report.svg import arm_order, log_ticks, padded, padded_log
-from kws_dendrite.report.trials import TrialPoint
+from kws_dendrite.report.svg import arm_order, log_ticks, padded_log
+from kws_dendrite.report.trials import TrialPoint, accuracy_range, subtitle
 
 # Okabe and Ito (2008), "Color universal design": told apart with every common colour blindness. Its yellow is left
 # out, too pale on white. A marker of its own tells each arm in print.
@@ -86,16 +86,6 @@ def _figure(
     return figure
 
 
-def subtitle(points: Sequence[TrialPoint], clips: int | None, split: str) -> str:
-    """Clips, P and what the bars are, in one line."""
-    seeds = sorted({max(1, len(point.members)) for point in points})
-    stated = f"P = {seeds[0]}" if len(seeds) == 1 else f"P = {seeds[0]} to {seeds[-1]}"
-    parts = [f"{clips:,} {split} clips" if clips else f"{split} clips", f"{stated} seed{'s' * (seeds[-1] > 1)} a trial"]
-    if any(point.interval for point in points):
-        parts.append("bars: 95 % t interval over seeds")
-    return ", ".join([*parts, f"{len(points)} trials"])
-
-
 def _draw_arm(axes: Axes, points: list[TrialPoint], index: int, arm: str) -> None:
     colour, shape = COLOURS[index % len(COLOURS)], SHAPES[index % len(SHAPES)]
     front = sorted((point for point in points if point.arm_front), key=lambda point: point.parameters)
@@ -128,14 +118,3 @@ def _frame(axes: Axes, points: Sequence[TrialPoint]) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-
-
-def accuracy_range(points: Sequence[TrialPoint]) -> tuple[float, float]:
-    """The accuracy axis: all points, and the bars of the front as far as they leave room for the points."""
-    low, high = min(point.accuracy for point in points), max(point.accuracy for point in points)
-    room = max(high - low, 0.02) * 0.5
-    bars = [point.interval for point in points if point.arm_front and point.interval]
-    low = min([low, *(max(bar[0], low - room) for bar in bars)])
-    high = max([high, *(min(bar[1], high + room) for bar in bars)])
-    low, high = padded(low, high, least=0.02)
-    return max(0.0, low), min(1.002, high)

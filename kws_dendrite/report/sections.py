@@ -8,8 +8,8 @@ from kws_dendrite.errors import DataError
 from kws_dendrite.evaluation.statistics import wilson_interval
 from kws_dendrite.report import curves, fields, front_chart, tables
 from kws_dendrite.report.data_section import data_section, partition_clips
-from kws_dendrite.report.pareto import subtitle
 from kws_dendrite.report.results import RunResults
+from kws_dendrite.report.trials import subtitle
 from kws_dendrite.report.wording import (
     count,
     duration,

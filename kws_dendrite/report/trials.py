@@ -7,6 +7,7 @@ from typing import Any
 
 from kws_dendrite.evaluation.statistics import Interval, t_interval
 from kws_dendrite.report.fields import mapping, number, numbers, whole
+from kws_dendrite.report.svg import padded
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,24 @@ def unit_interval(members: Sequence[float]) -> Interval | None:
         return None
     low, high = t_interval(members)
     return max(0.0, low), min(1.0, high)
+
+
+def subtitle(points: Sequence[TrialPoint], clips: int | None, split: str) -> str:
+    """Clips, P and what the bars are, in one line."""
+    seeds = sorted({max(1, len(point.members)) for point in points})
+    stated = f"P = {seeds[0]}" if len(seeds) == 1 else f"P = {seeds[0]} to {seeds[-1]}"
+    parts = [f"{clips:,} {split} clips" if clips else f"{split} clips", f"{stated} seed{'s' * (seeds[-1] > 1)} a trial"]
+    if any(point.interval for point in points):
+        parts.append("bars: 95 % t interval over seeds")
+    return ", ".join([*parts, f"{len(points)} trial{'s' * (len(points) > 1)}"])
+
+
+def accuracy_range(points: Sequence[TrialPoint]) -> tuple[float, float]:
+    """The accuracy axis: all points, and the bars of the front as far as they leave room for the points."""
+    low, high = min(point.accuracy for point in points), max(point.accuracy for point in points)
+    room = max(high - low, 0.02) * 0.5
+    bars = [point.interval for point in points if point.arm_front and point.interval]
+    low = min([low, *(max(bar[0], low - room) for bar in bars)])
+    high = max([high, *(min(bar[1], high + room) for bar in bars)])
+    low, high = padded(low, high, least=0.02)
+    return max(0.0, low), min(1.002, high)

@@ -4,8 +4,8 @@ import pytest
 from run_folder import trials as made_trials
 
 from kws_dendrite.errors import DataError
-from kws_dendrite.report.pareto import accuracy_range, plot_front, subtitle
-from kws_dendrite.report.trials import points_from_trials
+from kws_dendrite.report.pareto import plot_front
+from kws_dendrite.report.trials import accuracy_range, points_from_trials, subtitle
 
 
 def words(path):
@@ -38,7 +38,7 @@ def test_same_points_same_bytes(tmp_path, rng):
 def test_one_point_can_be_drawn(tmp_path):
     points = points_from_trials([{"number": 0, "arm": "plain", "parameters": 700, "validation_accuracy": 1.0}])
     plot_front(points, [tmp_path / "one.png"], dataset="d")
-    assert subtitle(points, None, "validation") == "validation clips, P = 1 seed a trial, 1 trials"
+    assert subtitle(points, None, "validation") == "validation clips, P = 1 seed a trial, 1 trial"
     low, high = accuracy_range(points)
     assert low < 1.0 <= high
 
