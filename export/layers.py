@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from kws_dendrite.plain import Conv2D, Dense, Graph, Scale
+from kws_dendrite.plain import AvgPool, Conv2D, Dense, Graph, Scale, Shape
 
 INT8_MAX = 127  # weights are symmetric, [-127, 127], in TFLite's and onnxruntime's quantisers alike
 
@@ -24,6 +24,16 @@ def per_channel(node: Scale) -> bool:
     """Whether scale and bias differ along the last axis only, so that a 1 x 1 depthwise convolution says the same."""
     arrays = [array for array in (node.scale, node.bias) if array is not None]
     return all(array.size == array.shape[-1] for array in arrays)
+
+
+def averages_whole_map(node: AvgPool, shape: Shape) -> bool:
+    """Whether the pool is one window over all of (H, W), both more than 1.
+
+    Runtimes add such a window up one value after another: over a clip's thousand features the float32 mean is off by
+    some 1e-5. The float writers therefore pool rows, then columns, which is the same mean with a tenth of the error;
+    int8 keeps one pool, whose integer sum is exact.
+    """
+    return node.kernel == shape[:2] and min(node.kernel) > 1
 
 
 def on_int8_grid(graph: Graph) -> Graph:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kws_dendrite import __version__
 from kws_dendrite.errors import ExportError
-from kws_dendrite.export.layers import per_channel, scaled_weight, weight_uses
+from kws_dendrite.export.layers import averages_whole_map, per_channel, scaled_weight, weight_uses
 from kws_dendrite.export.operators import ONNX, check_operators
 from kws_dendrite.output import write_bytes
 from kws_dendrite.plain import (
@@ -55,18 +55,18 @@ def write_onnx(graph: Graph, path: Path | str) -> None:
     write_bytes(path, build_onnx(graph).SerializeToString(deterministic=True))
 
 
-def build_onnx(graph: Graph, *, fold_scales: bool = False) -> onnx.ModelProto:
+def build_onnx(graph: Graph, *, for_int8: bool = False) -> onnx.ModelProto:
     """The float model in memory.
 
     Args:
         graph: what to convert.
-        fold_scales: give each use of a shared weight its own scaled copy instead of a Mul, and write a Scale of a map
-            as a depthwise convolution; the int8 writer wants this: fewer tensors are quantised, scales per channel.
+        for_int8: the form to quantise, where fewer tensors are better: each use of a shared weight has its own scaled
+            copy instead of a Mul, a Scale of a map is a depthwise convolution, a mean over a map is one pool.
 
     Raises:
         ExportError, GraphError: as `write_onnx`.
     """
-    model = _Writer(graph, fold_scales).model()
+    model = _Writer(graph, for_int8).model()
     try:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
@@ -84,16 +84,16 @@ def tensor_names(graph: Graph) -> dict[str, str]:
 
 
 class _Writer:
-    def __init__(self, graph: Graph, fold_scales: bool) -> None:
+    def __init__(self, graph: Graph, for_int8: bool) -> None:
         self.graph = graph
         self.shapes = infer_shapes(graph)
         self.names = tensor_names(graph)
-        if fold_scales:
+        if for_int8:
             # the quantiser derives "x_scale" from tensor "x", and must not meet a node of that name
             inner = {node.name for node in graph.nodes[1:-1]}
             self.names = {name: f"{tensor}:0" if name in inner else tensor for name, tensor in self.names.items()}
         self.uses = weight_uses(graph)
-        self.fold_scales = fold_scales
+        self.for_int8 = for_int8
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
 
@@ -135,7 +135,7 @@ class _Writer:
                 self._conv(node, shape, sources[0], out)
             case Dense():
                 self._dense(node, sources[0], out)
-            case Scale() if self.fold_scales and len(shape) == 3 and per_channel(node):
+            case Scale() if self.for_int8 and len(shape) == 3 and per_channel(node):
                 self._depthwise_scale(node, shape, sources[0], out)
             case Scale():
                 self._affine(node, sources[0], out, _channels_first(node.scale, shape), node.bias, shape)
@@ -148,6 +148,10 @@ class _Writer:
                 self._add("Clip", [sources[0], low, self._constant("one", np.float32(1))], out)
             case Activation():
                 self._add(ACTIVATIONS[node.kind], sources, out)
+            case AvgPool() if not self.for_int8 and averages_whole_map(node, shape):
+                rows, columns = node.kernel
+                result = self._add("AveragePool", sources, f"{out}/rows", kernel_shape=[1, columns])
+                self._add("AveragePool", [result], out, kernel_shape=[rows, 1])
             case MaxPool() | AvgPool():
                 extra = {"count_include_pad": 0} if isinstance(node, AvgPool) else {}
                 operator = "AveragePool" if isinstance(node, AvgPool) else "MaxPool"
@@ -174,7 +178,7 @@ class _Writer:
     def _weight(self, node: Conv2D | Dense) -> tuple[np.ndarray, str, bool]:
         """(array, initialiser name, whether the scale stays outside)."""
         shared = self.uses[node.weight] > 1
-        if shared and not self.fold_scales:
+        if shared and not self.for_int8:
             return np.asarray(self.graph.weights[node.weight], np.float32), node.weight, node.scale is not None
         return scaled_weight(self.graph, node), f"{node.name}/weight", False
 

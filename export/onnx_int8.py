@@ -36,7 +36,7 @@ def build_onnx_int8(graph: Graph, calibration: np.ndarray) -> onnx.ModelProto:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     rows = check_calibration(graph, calibration)
-    model = build_onnx(on_int8_grid(graph), fold_scales=True)
+    model = build_onnx(on_int8_grid(graph), for_int8=True)
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:

@@ -21,6 +21,7 @@ TFLITE_INT8 = frozenset(
         "MAX_POOL_2D",
         "MEAN",
         "MUL",
+        "QUANTIZE",
         "RELU",
         "RELU6",
         "RESHAPE",

@@ -189,20 +189,17 @@ def _hold(
 ) -> None:
     if hop.worst <= hop.bound:
         return
-    layer = None
+    where = "the caller gave no layers to compare"
     if reader is not None:
         worst_first = np.argsort(-np.nan_to_num(np.abs(reference - found).max(1), nan=np.inf))[:LAYER_CLIPS]
-        layer = first_difference(graph, x, worst_first, reader, hop.bound)
-    where = f"first at layer {layer!r}" if layer else "at no layer that could be compared on its own"
+        where = find_layer(graph, x, worst_first, reader, hop.bound)
     raise ParityError(
-        f"{hop.name}: probabilities differ by {hop.worst:.3g} over {hop.clips} clips, bound {hop.bound:g}, {where}"
+        f"{hop.name}: probabilities differ by {hop.worst:.3g} over {hop.clips} clips, bound {hop.bound:g}; {where}"
     )
 
 
-def first_difference(
-    graph: Graph, x: np.ndarray, rows: np.ndarray, reader: LayerReader, bound: float
-) -> str | None:
-    """Name of the first node, in order, whose output in the artefact is off by more than `bound` of its own range.
+def find_layer(graph: Graph, x: np.ndarray, rows: np.ndarray, reader: LayerReader, bound: float) -> str:
+    """Where an artefact leaves the graph, as a phrase: the first layer off by more than `bound` of its own range.
 
     Args:
         graph: the plain graph, whose values are taken as right.
@@ -211,16 +208,22 @@ def first_difference(
         reader: gives the artefact's values.
         bound: relative to the largest absolute value of the node's output, or to 1 where that is less.
     """
-    ours = node_outputs(graph, x[rows])
-    theirs = reader(x, None, rows)
+    ours, theirs = node_outputs(graph, x[rows]), reader(x, None, rows)
+    shares: dict[str, float] = {}
     for node in graph.nodes[1:]:
         if node.name not in theirs:
             continue
         reference, found = ours[node.name], theirs[node.name]
-        differs = reference.shape != found.shape
-        if differs or worst_difference(reference, found) > bound * max(1.0, float(np.abs(reference).max())):
-            return _with_fused(graph, node, set(theirs))
-    return None
+        if reference.shape != found.shape:
+            return f"layer {_with_fused(graph, node, set(theirs))!r} has shape {found.shape}, not {reference.shape}"
+        difference = worst_difference(reference, found)
+        shares[node.name] = difference / max(1.0, float(np.abs(reference).max()))
+        if shares[node.name] > bound:
+            name = _with_fused(graph, node, set(theirs))
+            return f"first at layer {name!r}, whose values differ by {difference:.3g}"
+    if not shares:
+        return "none of its layers can be compared"
+    return f"no layer alone is over the bound, the furthest is {max(shares, key=shares.__getitem__)!r}"
 
 
 def _with_fused(graph: Graph, node: Node, there: set[str]) -> str:
@@ -287,5 +290,5 @@ def layer_noise(graph: Graph, x: np.ndarray, rows: np.ndarray, reader: LayerRead
         if node.name in theirs:
             signal = float(np.square(ours[node.name], dtype=np.float64).mean())
             error = float(np.square(ours[node.name] - theirs[node.name], dtype=np.float64).mean())
-            noise[node.name] = round(10 * np.log10(max(signal, TINY) / max(error, TINY)), 1)
+            noise[node.name] = round(float(10 * np.log10(max(signal, TINY) / max(error, TINY))), 1)
     return noise

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kws_dendrite.errors import ExportError
-from kws_dendrite.export.layers import on_int8_grid, per_channel, scaled_weight
+from kws_dendrite.export.layers import averages_whole_map, on_int8_grid, per_channel, scaled_weight
 from kws_dendrite.export.operators import TFLITE_INT8, check_operators
 from kws_dendrite.export.tflite_model import (
     check_form,
@@ -50,7 +50,7 @@ def convert_float(graph: Graph) -> bytes:
     Raises:
         ExportError: an operator off the target's list, or a shape that is not the promised one.
     """
-    return _finish(_converter(graph).convert(), graph, "FLOAT32", "model.tflite")
+    return _finish(_converter(graph, for_int8=False).convert(), graph, "FLOAT32", "model.tflite")
 
 
 def convert_int8(graph: Graph, calibration: np.ndarray) -> bytes:
@@ -64,7 +64,7 @@ def convert_int8(graph: Graph, calibration: np.ndarray) -> bytes:
     """
     import tensorflow as tf
 
-    converter = _converter(on_int8_grid(graph))
+    converter = _converter(on_int8_grid(graph), for_int8=True)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: _rows(calibration)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -92,12 +92,12 @@ def _finish(content: bytes, graph: Graph, dtype: str, artefact: str) -> bytes:
     return pack_model(model)
 
 
-def _converter(graph: Graph) -> Any:
+def _converter(graph: Graph, *, for_int8: bool) -> Any:
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((1, graph.input.size), tf.float32, name=INPUT)])
     def run(features: Any) -> Any:
-        return _Emitter(graph).emit(features)
+        return _Emitter(graph, for_int8).emit(features)
 
     function = run.get_concrete_function()
     return tf.lite.TFLiteConverter.from_concrete_functions([function], run)
@@ -106,8 +106,9 @@ def _converter(graph: Graph) -> Any:
 class _Emitter:
     """Builds the TensorFlow graph, one node at a time."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, for_int8: bool) -> None:
         self.graph = graph
+        self.for_int8 = for_int8
         self.shapes = infer_shapes(graph)
 
     def emit(self, features: Any) -> Any:
@@ -147,6 +148,9 @@ class _Emitter:
                 return _ACTIVATIONS[node.kind](tf, sources[0])
             case MaxPool():
                 return tf.nn.max_pool2d(sources[0], node.kernel, node.stride, node.padding.upper())
+            case AvgPool() if not self.for_int8 and averages_whole_map(node, shape):
+                rows = tf.nn.avg_pool2d(sources[0], (1, shape[1]), 1, "VALID")
+                return tf.nn.avg_pool2d(rows, (shape[0], 1), 1, "VALID")
             case AvgPool():
                 return tf.nn.avg_pool2d(sources[0], node.kernel, node.stride, node.padding.upper())
             case Softmax():

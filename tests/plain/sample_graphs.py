@@ -1,5 +1,7 @@
 """Plain graphs for tests, each small, together covering every node type and option."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from kws_dendrite.plain import (
@@ -18,6 +20,7 @@ from kws_dendrite.plain import (
     Softmax,
     Sub,
     infer_shapes,
+    node_outputs,
 )
 
 
@@ -140,3 +143,92 @@ def features(graph, count=40, seed=5):
     noise = random.normal(size=(count, size + 8))
     smooth = np.stack([np.convolve(row, np.hanning(9) / 2, mode="valid") for row in noise])
     return (smooth * random.uniform(0.5, 2, size=(count, 1))).astype(np.float32)
+
+
+def decisive(graph, x, spread=4.0):
+    """The graph with its head rescaled, so that over `x` no class is favoured and decisions are mostly clear."""
+    head = graph.nodes[-2]
+    logits = node_outputs(graph, x)[head.name]
+    gain = (spread / np.maximum(logits.std(0), 0.25)).astype(np.float32)
+    weights = dict(graph.weights)
+    weights[head.weight] = weights[head.weight] * gain
+    bias = np.zeros(len(gain), np.float32) if head.bias is None else head.bias
+    head = replace(head, bias=((bias - logits.mean(0)) * gain).astype(np.float32))
+    return replace(graph, nodes=(*graph.nodes[:-2], head, graph.nodes[-1]), weights=weights)
+
+
+def random_graph(seed):
+    """A random well-formed graph of up to a dozen layers over every node type and option."""
+    r = np.random.default_rng(1000 + seed)
+    H, W, C = int(r.integers(5, 14)), int(r.choice([1, 1, 4, 7])), int(r.integers(1, 6))
+    b = Builder(H * W * C, seed)
+    last = b(Reshape, shape=(H, W, C), name="map")
+    shapes = {last: (H, W, C)}
+    shared = None
+    for step in range(int(r.integers(3, 11))):
+        H, W, C = shapes[last]
+        name = f"n{step}"
+        kind = r.choice(["conv", "depthwise", "shared", "scale", "bands", "act", "pool", "combine", "concat", "mean"])
+        if kind == "shared" and shared is not None and shared[1] == C:
+            dilation = (int(r.integers(1, 3)), 1)
+            b(Conv2D, last, weight=shared[0], scale=b.positive(C), bias=b.vector(C), dilation=dilation, name=name)
+            shape = (H, W, C)
+        elif kind in ("conv", "shared"):
+            kernel = (int(r.integers(1, min(H, 4) + 1)), int(r.integers(1, min(W, 3) + 1)))
+            stride = (int(r.integers(1, 3)), int(r.integers(1, 3))) if kind == "conv" else (1, 1)
+            padding = str(r.choice(["same", "valid"])) if kind == "conv" else "same"
+            out = int(r.integers(1, 7)) if kind == "conv" else C
+            weight = b.weight(f"w{step}", *kernel, C, out)
+            shared = (weight, C) if kind == "shared" else shared
+            options = {"scale": b.positive(out)} if r.random() < 0.5 else {}
+            options |= {"bias": b.vector(out)} if r.random() < 0.7 else {}
+            b(Conv2D, last, weight=weight, stride=stride, padding=padding, name=name, **options)
+            shape = infer_shapes(b.graph())[name]
+        elif kind == "depthwise":
+            kernel = (int(r.integers(1, 5)), int(r.integers(1, min(W, 3) + 1)))
+            stride = int(r.integers(1, 3))
+            dilation = (1, 1) if stride > 1 or kernel[0] * 2 > H else (int(r.integers(1, 3)), 1)
+            b(
+                Conv2D, last, weight=b.weight(f"w{step}", *kernel, C), bias=b.vector(C), depthwise=True, name=name,
+                stride=(stride, stride), dilation=dilation,
+            )  # fmt: skip
+            shape = infer_shapes(b.graph())[name]
+        elif kind in ("scale", "bands"):
+            size = C if kind == "scale" else (1, W, C)
+            b(Scale, last, scale=b.vector(size, around=1), bias=b.vector(size) if r.random() < 0.6 else None, name=name)
+            shape = (H, W, C)
+        elif kind == "pool" and H > 2:
+            kernel = (int(r.integers(1, min(H, 3) + 1)), int(r.integers(1, min(W, 3) + 1)))
+            pool = (MaxPool, AvgPool)[int(r.integers(2))]
+            padding = str(r.choice(["same", "valid"]))
+            b(pool, last, kernel=kernel, stride=kernel if r.random() < 0.5 else (1, 1), padding=padding, name=name)
+            shape = infer_shapes(b.graph())[name]
+        elif kind == "combine":
+            partners = [other for other, found in shapes.items() if found == (H, W, C) and other != last]
+            other = str(r.choice(partners)) if partners else last
+            b((Add, Sub, Mul)[int(r.integers(3))] if partners else Add, last, other, name=name)
+            shape = (H, W, C)
+        elif kind == "concat":
+            partners = [other for other, found in shapes.items() if found[:2] == (H, W)]
+            other = str(r.choice(partners))
+            b(Concat, last, other, name=name)
+            shape = (H, W, C + shapes[other][2])
+        elif kind == "mean":
+            b(AvgPool, last, kernel=(H, W), stride=(H, W), name=f"{name}_mean")
+            b(Sub, last, f"{name}_mean", name=name)
+            shape = (H, W, C)
+        else:
+            b(Activation, last, kind=str(r.choice(["relu", "tanh", "sigmoid", "hard_tanh"])), name=name)
+            shape = (H, W, C)
+        shapes[name] = shape
+        last = name
+    size = int(np.prod(shapes[last]))
+    b(Reshape, last, shape=(size,), name="flat")
+    if r.random() < 0.5:
+        b(Dense, weight=b.weight("hidden", size, 5), bias=b.vector(5), name="hidden")
+        b(Activation, kind=str(r.choice(["relu", "tanh", "hard_tanh"])), name="hidden_act")
+        b(Scale, scale=b.vector(5, around=1), bias=b.vector(5), name="hidden_scale")
+        size = 5
+    b(Dense, weight=b.weight("head", size, 3), bias=b.vector(3), name="logits")
+    b(Softmax, name="probabilities")
+    return b.graph(["a", "b", "c"])
