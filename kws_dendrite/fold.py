@@ -139,12 +139,12 @@ class _Folder:
 
     def features(self, name: str, door: layers.Features, _: _Value | None) -> _Value:
         T, F = door.frames, door.coefficients
-        x = self.emit(plain.Input("input", (), T * F))
+        x = self.emit(plain.Input(name, (), T * F))
         if door.remove_mean:
             x = self.emit(plain.Reshape(f"{name}_map", (x.name,), (T, F, 1)))
             level = self.emit(plain.AvgPool(f"{name}_level", (x.name,), (T, F), (T, F)))
             x = self.emit(plain.Sub(f"{name}_centred", (x.name, level.name)))
-        x = self.emit(plain.Reshape(name, (x.name,), (T, 1, F) if door.as_channels else (T, F, 1)))
+        x = self.emit(plain.Reshape(f"{name}_frames", (x.name,), (T, 1, F) if door.as_channels else (T, F, 1)))
         mean, std = door.mean.double().numpy(), door.std.double().numpy()
         if not mean.any() and (std == 1).all():
             return x

@@ -114,7 +114,6 @@ def features_as_trained(
         DataError: an unknown partition, or data with other classes.
     """
     from kws_dendrite.data import TaskConfig, load_block_arrays, load_dataset, outline, read_signals
-    from kws_dendrite.data.task import SILENCE, UNKNOWN
     from kws_dendrite.frontend import extract, from_json
 
     if split not in ("train", "validation", "test"):
@@ -127,15 +126,8 @@ def features_as_trained(
     if not frontend.get("block"):
         raise DataError("the model does not say which front end it was trained with; evaluate it on its arrays' folder")
     config = from_json({key: value for key, value in frontend.items() if key not in ("frames", "coefficients")})
-    words = tuple(label for label in labels if label not in (SILENCE, UNKNOWN))
-    known = {name: value for name, value in (task or {}).items() if name in TaskConfig.__dataclass_fields__}
-    settings = known | {
-        "keywords": words,
-        "unknown": UNKNOWN in labels,
-        "silence": SILENCE in labels,
-        "sampling_freq": config.sampling_freq,
-    }
-    dataset = load_dataset(data, TaskConfig(**settings))
+    trained = TaskConfig.from_json(task) if task else TaskConfig(sampling_freq=config.sampling_freq)
+    dataset = load_dataset(data, trained.for_labels(labels))
     if dataset.labels != tuple(labels):
         raise DataError(
             f"the model tells apart {', '.join(labels)}; {data} gives {', '.join(dataset.labels)}: name the data "

@@ -89,7 +89,8 @@ def run(
                 "settings": _settings(choice, plan, epochs, members, max_params),
                 "data": bank.summary,
                 "synthetic": bool(bank.summary.get("synthetic")),
-                "picked": picked.to_json(),
+                "chosen": picked.number,
+                "versions": _versions(),
                 "seconds": clock.seconds,
             },
         )
@@ -222,6 +223,13 @@ def _settings(
         "members": members,
         "max_params": max_params,
     }
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    names = ("kws-dendrite", "torch", "numpy", "optuna", "onnx", "onnxruntime", "tensorflow", "ai-edge-litert")
+    return {name: version(name) for name in names}
 
 
 def _say(out: Path, evaluation: dict[str, Any], picked: "TrialResult", clock: Clock) -> None:

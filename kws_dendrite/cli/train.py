@@ -159,17 +159,23 @@ def save(
     """Write the checkpoint of a finished or interrupted training."""
     from dataclasses import asdict
 
+    from kws_dendrite.fold import fold
+    from kws_dendrite.plain import cost
     from kws_dendrite.training.checkpoint import save_checkpoint
 
+    counted = cost(fold(result.model))
     record: dict[str, Any] = {
         "growth": [step.to_json() for step in result.growth],
         "history": [entry.to_json() for entry in result.history],
         "data": bank.summary,
         "seeds": {"seed": seed, "members": len(result.best_loss)},
         "train": asdict(config),
-        "metrics": {"validation_loss": result.best_loss, "validation_accuracy": result.best_accuracy},
+        "metrics": {
+            "validation_loss": result.best_loss,
+            "validation_accuracy": result.best_accuracy,
+            "parameters": counted.parameters,
+            "macs": counted.macs,
+        },
         "interrupted": result.interrupted,
     }
-    save_checkpoint(
-        folder, result.model, architecture, labels=bank.labels, frontend=bank.frontend, record=record
-    )
+    save_checkpoint(folder, result.model, architecture, labels=bank.labels, frontend=bank.frontend, record=record)

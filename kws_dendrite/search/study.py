@@ -82,7 +82,6 @@ class Search:
         before = study.user_attrs.get("made_of")
         if before is None:
             study.set_user_attr("made_of", here)
-            study.set_metric_names(["validation accuracy", "folded parameters"])
         elif before != here:
             different = [name for name in here if before.get(name) != here[name]]
             raise ConfigError(
