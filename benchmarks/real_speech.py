@@ -20,7 +20,7 @@ import torch
 
 from kws_dendrite.data import AugmentConfig, FeatureBank, TaskConfig, build_bank, load_dataset, read_signals
 from kws_dendrite.dendrites import DendriteConfig
-from kws_dendrite.evaluation import evaluate_scores
+from kws_dendrite.evaluation import evaluate_scores, paired_difference
 from kws_dendrite.export.predictor import load_predictor
 from kws_dendrite.export.tflite import write_tflite_int8
 from kws_dendrite.fold import fold
@@ -28,6 +28,8 @@ from kws_dendrite.frontend import FeatureCache, FrontEndConfig, LogMelConfig, Mf
 from kws_dendrite.models import EdgeImpulse1dConfig, ModelConfig, PaperConfig, SeparableConfig, build_model
 from kws_dendrite.output import write_json, write_text
 from kws_dendrite.plain import cost
+from kws_dendrite.report.pareto import plot_front
+from kws_dendrite.report.trials import points_from_trials
 from kws_dendrite.training.checkpoint import load_checkpoint, save_checkpoint
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import train
@@ -40,6 +42,15 @@ STOCK = replace(RECIPE, learning_rate=0.005, weight_decay=0.0, label_smoothing=0
 PAPER = replace(STOCK, learning_rate=0.01)  # the paper's best run
 TWICE = replace(RECIPE, epochs=EPOCHS // 2)
 AROUND_CANDIDATES = replace(RECIPE, epochs=(EPOCHS - CANDIDATE_EPOCHS) // 2)
+ARM_OF = {  # row name without its size -> its series in the picture
+    "separable-logmel": "separable, log-mel",
+    "separable-mfcc": "separable, MFCC",
+    "separable-mfe": "separable, MFE",
+    "restarted": "separable, log-mel, restarted",
+    "wider": "separable, log-mel, restarted",
+    "gradient": "gradient dendrites",
+    "perforated": "perforated dendrites",
+}
 SHARED, THREE = {"blocks": (0, 0), "dilations": (1, 3)}, {"blocks": (0, 0, 1), "dilations": (1, 2, 3)}
 
 
@@ -220,7 +231,26 @@ def report(chosen: list[Row], arguments: argparse.Namespace) -> None:
         members = (scores.argmax(-1) == signals.labels).mean(-1) * 100
         print(row.name, counted.parameters, f"{members.mean():.2f}±{members.std(ddof=1):.2f}", f"{np.mean(int8):.4f}")
     write_json(arguments.out / "results.json", results)
-    write_text(arguments.out / "results.md", table(results, len(signals)))
+    write_text(arguments.out / "results.md", table(results, len(signals)) + "\n" + comparisons(results))
+    trials = [
+        {
+            "number": number,
+            "arm": ARM_OF.get(result["name"].rpartition("-")[0], result["title"]),
+            "state": "complete",
+            "parameters": result["parameters"],
+            "macs": result["macs"],
+            "validation_accuracy": result["test"]["accuracy"],
+            "validation_accuracy_members": result["test"]["accuracy_members"],
+        }
+        for number, result in enumerate(results)
+    ]
+    plot_front(
+        points_from_trials(trials),
+        [arguments.out / "pareto.png"],
+        dataset="Speech Commands v0.02, a quarter of the training clips",
+        clips=len(signals),
+        split="test",
+    )
 
 
 def table(results: list[dict], clips: int) -> str:
@@ -231,13 +261,35 @@ def table(results: list[dict], clips: int) -> str:
         "| net | front end | folded parameters | kMAC | test accuracy % | int8 TFLite % |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for result in results:
+    for result in sorted(results, key=lambda result: (result["parameters"], result["name"])):
         accuracy = np.array(result["test"]["accuracy_members"]) * 100
         int8 = np.array(result["test_int8_members"]) * 100
         lines.append(
             f"| {result['title']} | {result['frontend']} | {result['parameters']:,} | {result['macs'] / 1000:.0f} | "
             f"{accuracy.mean():.1f} ± {accuracy.std(ddof=1):.1f} | {int8.mean():.1f} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def comparisons(results: list[dict]) -> str:
+    """Each dendritic net against its base with a restart and against the wider net of its size, paired by seed."""
+    by_name = {result["name"]: np.array(result["test"]["accuracy_members"]) * 100 for result in results}
+    lines = [
+        "Points of test accuracy gained by dendrites, mean over paired seeds with a 95 % t interval:",
+        "",
+        "| dendrites | over the same net, restarted | over a plain net of the same folded size |",
+        "|---|---:|---:|",
+    ]
+    for result in results:
+        mode, _, size = result["name"].partition("-")
+        if mode not in ("gradient", "perforated") or not {f"restarted-{size}", f"wider-{size}"} <= set(by_name):
+            continue
+        cells = []
+        for other in ("restarted", "wider"):
+            difference = paired_difference(by_name[result["name"]], by_name[f"{other}-{size}"])
+            low, high = difference.interval
+            cells.append(f"{difference.mean:+.2f} [{low:+.2f}, {high:+.2f}]")
+        lines.append(f"| {mode}, {result['parameters']:,} parameters | {cells[0]} | {cells[1]} |")
     return "\n".join(lines) + "\n"
 
 

@@ -122,7 +122,7 @@ def _range(interval: tuple[float, float]) -> str:
 
 
 def _front_end(frontend: Mapping[str, Any]) -> str:
-    settings = ", ".join(f"{key} {value}" for key, value in frontend.items() if key != "block")
+    settings = ", ".join(f"{key} {value}" for key, value in frontend.items() if key not in ("block", "task"))
     return (
         "Input: one clip's features, flat and frame-major (1, T*F). Output: (1, K) probabilities, softmax included.\n"
         f"Front end: {frontend.get('block', 'unknown')}" + (f" ({settings})." if settings else ".")
