@@ -77,12 +77,14 @@ def export_member(
     from kws_dendrite.export.bundle import write_bundle
     from kws_dendrite.export.card import ModelCard
     from kws_dendrite.fold import fold
+    from kws_dendrite.layer_outputs import layer_outputs
     from kws_dendrite.training.loop import predict
 
     member = checkpoint.best_member if member is None else member
     graph = fold(checkpoint.model, member, checkpoint.labels)
     x, y = validation
-    logits = predict(checkpoint.model, torch.from_numpy(np.asarray(x, np.float32)))[member].numpy()
+    x = np.asarray(x, np.float32)
+    logits = predict(checkpoint.model, torch.from_numpy(x))[member].numpy()
     right = int((logits.argmax(-1) == y).sum())
     record, data = checkpoint.record, checkpoint.record.get("data", {})
     spread = np.linspace(0, len(calibration) - 1, min(len(calibration), CALIBRATION_CLIPS)).astype(int)
@@ -104,12 +106,13 @@ def export_member(
             graph,
             out,
             calibration=np.asarray(calibration, np.float32)[spread].reshape(len(spread), -1),
-            validation_x=np.asarray(x, np.float32).reshape(len(x), -1),
+            validation_x=x.reshape(len(x), -1),
             validation_y=y,
             frontend=with_task(checkpoint),
             card=card,
             torch_probabilities=_softmax(logits),
             torch_logits=logits,
+            torch_outputs=layer_outputs(checkpoint.model, torch.from_numpy(x), member),
             overwrite=overwrite,
         )
 
