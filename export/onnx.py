@@ -77,7 +77,8 @@ def build_onnx(graph: Graph, *, for_int8: bool = False) -> onnx.ModelProto:
 
 def tensor_names(graph: Graph) -> dict[str, str]:
     """Node name -> the ONNX tensor that holds its output (maps are NCHW there)."""
-    names = {node.name: node.name for node in graph.nodes}
+    reserved = (INPUT, OUTPUT)
+    names = {node.name: f"{node.name}." if node.name in reserved else node.name for node in graph.nodes}
     names[graph.input.name] = INPUT
     names[graph.output.name] = OUTPUT
     return names

@@ -4,7 +4,10 @@ TFLite runs on the reference kernels, without a delegate: they are what the micr
 give the same bits on every machine.
 """
 
+import contextlib
 import json
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,16 +235,31 @@ def open_tflite(path: Path, *, reference: bool = True, preserve: bool = False) -
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     try:
-        interpreter = Interpreter(
-            str(path),
-            num_threads=1,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO,
-            experimental_preserve_all_tensors=preserve,
-        )
-        interpreter.allocate_tensors()
+        with contextlib.nullcontext() if reference else _no_stderr():
+            interpreter = Interpreter(
+                str(path),
+                num_threads=1,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO,
+                experimental_preserve_all_tensors=preserve,
+            )
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ExportError(f"{path} cannot be run by the TFLite interpreter: {_first_line(error)}") from error
     return interpreter
+
+
+@contextlib.contextmanager
+def _no_stderr() -> Iterator[None]:
+    """The C++ side announces its default delegate on standard error, and has no switch for it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def artefacts(folder: Path) -> Iterator[Path]:

@@ -1,6 +1,6 @@
 """A TFLite file as objects: which operators it has, its scales, and storing equal buffers once.
 
-Written against the schema that TensorFlow ships (schema version 3).
+Written against the schema (version 3) that LiteRT ships; no TensorFlow is loaded.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ MAX_SCALE = 1e6  # a quantisation scale above this is a calibration that saw an 
 
 def read_model(content: bytes) -> Any:
     """Flatbuffer bytes -> ModelT."""
-    from tensorflow.lite.python import schema_py_generated as schema
+    from ai_edge_litert import schema_py_generated as schema
 
     return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
 
@@ -39,7 +39,7 @@ def pack_model(model: Any) -> bytes:
 
 def operator_names(model: Any) -> list[str]:
     """Builtin operators of the one subgraph, in order of execution."""
-    from tensorflow.lite.python import schema_py_generated as schema
+    from ai_edge_litert import schema_py_generated as schema
 
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
@@ -139,7 +139,7 @@ def check_form(model: Any, *, size: int, classes: int, dtype: str, artefact: str
     Raises:
         ExportError: saying what came.
     """
-    from tensorflow.lite.python import schema_py_generated as schema
+    from ai_edge_litert import schema_py_generated as schema
 
     if len(model.subgraphs) != 1:
         raise ExportError(f"{artefact} has {len(model.subgraphs)} subgraphs, expected 1")

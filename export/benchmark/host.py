@@ -6,6 +6,7 @@ machine and say nothing about a device.
 
 import platform
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def _clip(folder: Path, size: int) -> np.ndarray:
         try:
             with np.load(path, allow_pickle=False) as file:
                 x = np.asarray(file["x"], np.float32)
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ExportError(f"{path} cannot be read ({type(error).__name__}); export the bundle again") from error
         if x.ndim == 2 and x.shape[1] == size and len(x):
             return x[:1]

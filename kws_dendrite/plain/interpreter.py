@@ -24,22 +24,24 @@ from kws_dendrite.plain.graph import (
     Padding,
     Reshape,
     Scale,
+    Shape,
     Softmax,
     Sub,
 )
 from kws_dendrite.plain.shapes import infer_shapes, window_padding
 
-CHUNK = 256  # clips at a time: a convolution's patches stay within tens of megabytes
+CHUNK = 256  # clips at a time, at most
+PATCH_VALUES = 2**22  # and no more than keep a convolution's patches within 16 MB of float32
 
 
-def interpret(graph: Graph, x: np.ndarray, *, dtype: type = np.float32, chunk: int = CHUNK) -> np.ndarray:
+def interpret(graph: Graph, x: np.ndarray, *, dtype: type = np.float32, chunk: int | None = None) -> np.ndarray:
     """Run the graph.
 
     Args:
         graph: what to run.
         x: features (N, T*F), frame-major.
         dtype: np.float32, or np.float64 for a finer ruler.
-        chunk: clips computed at once; bounds memory, changes nothing else.
+        chunk: clips computed at once; bounds memory, changes nothing else. None: as many as memory bears.
 
     Returns:
         (N, K) of `dtype`: the output node's values, probabilities where it is a Softmax.
@@ -47,10 +49,11 @@ def interpret(graph: Graph, x: np.ndarray, *, dtype: type = np.float32, chunk: i
     Raises:
         GraphError: `x` does not fit the Input node, or the graph is not well formed.
     """
-    infer_shapes(graph)
+    shapes = infer_shapes(graph)
     x = _check_input(graph, x, dtype)
     if not len(x):
-        return np.empty((0, *infer_shapes(graph)[graph.output.name]), dtype)
+        return np.empty((0, *shapes[graph.output.name]), dtype)
+    chunk = chunk or _chunk(graph, shapes)
     last = _last_uses(graph)
     parts = []
     for start in range(0, len(x), chunk):
@@ -83,6 +86,15 @@ def _check_input(graph: Graph, x: np.ndarray, dtype: type) -> np.ndarray:
     if x.ndim != 2 or x.shape[1] != graph.input.size:
         raise GraphError(f"the graph reads features (N, {graph.input.size}), not shape {x.shape}")
     return x.astype(dtype, copy=False)
+
+
+def _chunk(graph: Graph, shapes: dict[str, Shape]) -> int:
+    patches = 1
+    for node in graph.nodes:
+        if isinstance(node, Conv2D) and not node.depthwise:
+            rows, columns, channels = shapes[node.name]
+            patches = max(patches, rows * columns * graph.weights[node.weight].size // channels)
+    return max(1, min(CHUNK, PATCH_VALUES // patches))
 
 
 def _last_uses(graph: Graph) -> dict[str, int]:

@@ -134,6 +134,12 @@ def joined(seed=2, T=12, F=6, K=5):
 
 
 SAMPLES = {"temporal": temporal, "planar": planar, "joined": joined}
+NAMES = (*SAMPLES, *(f"random_{seed}" for seed in range(12)))
+
+
+def named(name):
+    """The sample of `NAMES` with that name."""
+    return SAMPLES[name]() if name in SAMPLES else random_graph(int(name.split("_")[1]))
 
 
 def features(graph, count=40, seed=5):
@@ -149,7 +155,7 @@ def decisive(graph, x, spread=4.0):
     """The graph with its head rescaled, so that over `x` no class is favoured and decisions are mostly clear."""
     head = graph.nodes[-2]
     logits = node_outputs(graph, x)[head.name]
-    gain = (spread / np.maximum(logits.std(0), 0.25)).astype(np.float32)
+    gain = (spread / np.maximum(logits.std(0), 0.1)).astype(np.float32)
     weights = dict(graph.weights)
     weights[head.weight] = weights[head.weight] * gain
     bias = np.zeros(len(gain), np.float32) if head.bias is None else head.bias
