@@ -22,7 +22,7 @@ FILES = {
     "labels.txt": "class names, one a line, in output order",
     "frontend.json": "how audio becomes features",
     "test_vector.npz": "features, float probabilities, and the int8 file's exact input and output bytes",
-    "parity.json": "the differences below, in full, with int8's noise layer by layer",
+    "parity.json": "the differences above, in full, and int8's noise layer by layer",
 }
 
 
