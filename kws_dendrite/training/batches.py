@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.errors import ConfigError, DataError
+from kws_dendrite.frontend.masking import MaskConfig, apply_masks, draw_masks
 from kws_dendrite.training.config import TrainConfig
 
 
@@ -26,12 +27,22 @@ class PopulationBatches:
             )
         if N < 2:
             raise DataError(f"training needs at least two clips; got {N}")
+        if seed < 0:
+            raise ConfigError(f"a seed is a whole number, 0 or more; got {seed}")
         self.bank = torch.from_numpy(np.ascontiguousarray(bank.train).reshape(A * N * T, F))
         self.labels = torch.from_numpy(np.asarray(bank.train_labels, dtype=np.int64))
         self.copies, self.clips, self.frames, self.coefficients = A, N, T, F
         self.config, self.members = config, members
         self.batch_size = min(config.batch_size, N)
         self.generators = [np.random.default_rng([seed, p]) for p in range(members)]
+        self.masks = MaskConfig(
+            time_masks=1 if config.time_mask else 0,
+            time_width=config.time_mask,
+            frequency_masks=1 if config.frequency_mask else 0,
+            frequency_width=config.frequency_mask,
+            fill_mean=True,
+        )
+        self.mask_generators = [torch.Generator().manual_seed(_mask_seed(seed, p)) for p in range(members)]
 
     def __len__(self) -> int:
         """Steps an epoch; the last, smaller batch is left out (another order brings its clips next time)."""
@@ -42,7 +53,6 @@ class PopulationBatches:
         config, steps, B, P = self.config, len(self), self.batch_size, self.members
         draws = [self._draw(generator) for generator in self.generators]
         clip, copy, shift = (torch.from_numpy(np.stack(part)) for part in zip(*draws, strict=True))
-        mask_generators = self.generators
         frame = torch.arange(self.frames)
         for step in range(steps):
             here = slice(step * B, (step + 1) * B)
@@ -51,7 +61,7 @@ class PopulationBatches:
             rows = (start[:, :, None] + source).view(-1)
             x = self.bank.index_select(0, rows).float().view(P, B, self.frames, self.coefficients)
             if config.time_mask or config.frequency_mask:
-                x = self._mask(x, mask_generators)
+                x = self._mask(x)
             yield x, self.labels[clip[:, here]]
 
     def _draw(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,16 +71,16 @@ class PopulationBatches:
         limit = self.config.shift_frames
         return clip, copy, generator.integers(-limit, limit + 1, self.clips)
 
-    def _mask(self, x: Tensor, generators: list[np.random.Generator]) -> Tensor:
-        """Zero, the clip's own mean, in one span of frames and one of coefficients a clip (SpecAugment, 2019)."""
-        P, B, T, F = x.shape
-        mean = x.mean(dim=(2, 3), keepdim=True)
-        for size, longest, shape in ((T, self.config.time_mask, (P, B, T, 1)), (F, self.config.frequency_mask, None)):
-            if not longest:
-                continue
-            width = np.stack([g.integers(0, longest + 1, B) for g in generators])
-            start = np.stack([g.random(B) for g in generators]) * (size - width)
-            position = np.arange(size)
-            inside = (position >= start[..., None]) & (position < (start + width)[..., None])  # (P, B, size)
-            x = torch.where(torch.from_numpy(inside).view(shape or (P, B, 1, F)), mean, x)
-        return x
+    def _mask(self, x: Tensor) -> Tensor:
+        """The clip's own mean in one span of frames and one of coefficients a clip (SpecAugment, 2019)."""
+        shape = tuple(x.shape[1:])
+        masked = [
+            apply_masks(member, draw_masks(self.masks, shape, generator), fill_mean=self.masks.fill_mean)
+            for member, generator in zip(x, self.mask_generators, strict=True)
+        ]
+        return torch.stack(masked)
+
+
+def _mask_seed(seed: int, member: int) -> int:
+    """Another stream than that of the member's order of clips."""
+    return int(np.random.SeedSequence([seed, member, 1]).generate_state(1, np.uint64)[0])
