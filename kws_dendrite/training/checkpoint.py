@@ -8,19 +8,20 @@ import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from kws_dendrite import __version__
+from kws_dendrite.dendrites.config import DendriteActivation
 from kws_dendrite.dendrites.growth import dendritic_layers, neurons
 from kws_dendrite.dendrites.layer import Dendritic
 from kws_dendrite.errors import CheckpointError, ConfigError
 from kws_dendrite.models import ModelConfig, build_model, config_from_json, config_to_json
-from kws_dendrite.output import replacing, write_json
+from kws_dendrite.output import write_bytes, write_json
 
 WEIGHTS, DESCRIPTION, FORMAT = "model.safetensors", "model.json", 1
 
@@ -74,8 +75,8 @@ def save_checkpoint(
         "frontend": frontend,
         **record,
     }
-    with replacing(folder / WEIGHTS) as temporary:
-        save_file({name: value.detach().contiguous() for name, value in _tensors(model).items()}, temporary)
+    # Bytes, not save_file: that one meets a full disk with an error of its own, which is not an OSError.
+    write_bytes(folder / WEIGHTS, save({name: value.detach().contiguous() for name, value in _tensors(model).items()}))
     write_json(folder / DESCRIPTION, description)
 
 
@@ -103,8 +104,11 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
         _rebuild_dendrites(model, description.get("dendrites", {}))
         labels = tuple(str(label) for label in description["labels"])
         frontend = dict(description["frontend"])
-    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
-        raise CheckpointError(f"{folder / DESCRIPTION} does not describe a model: {error}") from error
+        if len(labels) != config.classes:
+            raise ConfigError(f"{len(labels)} labels for {config.classes} classes")
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ConfigError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise CheckpointError(f"{folder / DESCRIPTION} does not describe a model: {what}") from error
     _fill(model, tensors, folder)
     model.eval()
     known = {"format", "architecture", "members", "dendrites", "labels", "frontend"}
@@ -145,6 +149,8 @@ def _describe_dendrites(model: nn.Module) -> dict[str, Any]:
 
 def _rebuild_dendrites(model: nn.Module, described: dict[str, Any]) -> None:
     for name, settings in described.items():
+        if settings["activation"] not in get_args(DendriteActivation):
+            raise ConfigError(f"no dendrite has the activation {settings['activation']!r}")
         base = model.get_submodule(name)
         layer = Dendritic(base, settings["activation"], cascade=bool(settings["cascade"]))
         P, C = neurons(base)
