@@ -1,5 +1,6 @@
 """Settings of training, checked when made. The defaults are the recipe's own."""
 
+import math
 from dataclasses import dataclass
 
 from kws_dendrite.errors import ConfigError
@@ -38,9 +39,10 @@ class TrainConfig:
                 "epochs is at least 1, batch_size at least 2 (BatchNorm needs two), patience at least 0; "
                 f"got {self.epochs}, {self.batch_size} and {self.patience}"
             )
-        if not self.learning_rate > 0 or self.weight_decay < 0 or self.warmup_epochs < 0:
+        rates = (self.learning_rate, self.weight_decay, self.warmup_epochs)
+        if not all(math.isfinite(rate) and rate >= 0 for rate in rates) or self.learning_rate == 0:
             raise ConfigError(
-                "learning_rate is above 0, weight_decay and warmup_epochs at least 0; "
+                "learning_rate is above 0, weight_decay and warmup_epochs at least 0, and all three finite; "
                 f"got {self.learning_rate}, {self.weight_decay} and {self.warmup_epochs}"
             )
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.clean_share <= 1:

@@ -75,6 +75,8 @@ def train(
 ) -> TrainResult:
     """Train a population, with or without dendrites.
 
+    Ctrl-C ends it with the best that there is by then; in a candidate phase that is the model before the growth step.
+
     Args:
         model: a fresh population; it is trained in place, but use the result's.
         growth: how to grow; None trains `restarts` + 1 plain cycles, the control of as many growth steps.
@@ -101,7 +103,11 @@ def train(
             _extend(result, cycle)
             continue
         before = result.model
-        grown, scores = grow(before, bank, config, growth, seed_here)
+        try:
+            grown, scores = grow(before, bank, config, growth, seed_here)
+        except KeyboardInterrupt:
+            result.interrupted = True
+            break
         cycle = train_cycle(
             grown,
             bank,
@@ -158,8 +164,10 @@ def share_epochs(config: TrainConfig, total: int, growth: DendriteConfig | None,
     arm with a restart and for "gradient", and two of 16 around 8 candidate epochs for "perforated".
 
     Raises:
-        ConfigError: the candidate phases alone take `total` or more.
+        ConfigError: the candidate phases leave less than an epoch a cycle, or `restarts` is negative.
     """
+    if restarts < 0:
+        raise ConfigError(f"restarts is at least 0; got {restarts}")
     steps = growth.dendrites if growth else restarts
     candidates = growth.candidate_epochs * steps if growth and growth.mode == "perforated" else 0
     cycle = (total - candidates) // (steps + 1)

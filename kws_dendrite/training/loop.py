@@ -105,10 +105,11 @@ def train_cycle(
 ) -> CycleResult:
     """Train `model` in place over one cosine cycle; it ends with every member at its best validation loss.
 
-    The model as it comes counts as an epoch too: a cycle never makes a member's validation loss worse.
+    From the second cycle on (`first_epoch` above 0) the model as it comes counts as an epoch too: a cycle never makes
+    a member's validation loss worse. Ctrl-C drops the epoch that it falls into.
 
     Raises:
-        DataError: a loss that is not finite; the model is back at its best finite state.
+        DataError: a loss that is not finite, in training or validation; the model is back at its best finite state.
     """
     P = next(iter(model.parameters())).shape[0]
     validation = torch.from_numpy(bank.validation).float()
@@ -130,6 +131,11 @@ def train_cycle(
                         f"(now {config.learning_rate}) or look for bad values in the features"
                     )
                 losses, accuracies = validate(model, validation, validation_labels)
+                if not losses.isfinite().all():
+                    raise DataError(
+                        f"the validation loss is {losses.tolist()} after epoch {first_epoch + epoch}; lower the "
+                        f"learning rate (now {config.learning_rate}) or look for bad values in the features"
+                    )
                 keeper.offer(losses, accuracies)
                 record = EpochRecord(
                     first_epoch + epoch,
@@ -150,6 +156,8 @@ def train_cycle(
             result.interrupted = True
         finally:
             keeper.restore()
+    if not keeper.loss.isfinite().all():  # interrupted in the very first epoch: the figures of the model as it came
+        keeper.loss, keeper.accuracy = validate(model, validation, validation_labels)
     result.best_loss, result.best_accuracy = keeper.loss.tolist(), keeper.accuracy.tolist()
     return result
 
