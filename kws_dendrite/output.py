@@ -85,9 +85,13 @@ def claimed(folder: Path | str, *, overwrite: bool = False, resume: bool = False
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise OutputError(f"{folder} is in use by another kws-dendrite process; wait for it or name another") from error
+            raise OutputError(
+                f"{folder} is in use by another kws-dendrite process; wait for it or name another"
+            ) from error
         if not (fresh or overwrite or resume) and any(entry.name != MARKER for entry in folder.iterdir()):
-            raise OutputError(f"{folder} already holds results; add --overwrite to replace them, or name another folder")
+            raise OutputError(
+                f"{folder} already holds results; add --overwrite to replace them, or name another folder"
+            )
         yield folder
 
 

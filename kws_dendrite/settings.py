@@ -16,7 +16,8 @@ def parse_settings(kind: type[T], texts: Mapping[str, str], **given: Any) -> T:
     """`kind` made of `texts`, each read as its field's type, and of `given` values.
 
     Raises:
-        ConfigError: an unknown name (the nearest is offered), or text that is no value of the field's type.
+        ConfigError: an unknown name (the nearest is offered), a name that is given already, or text that is no value
+            of the field's type.
     """
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]
@@ -25,6 +26,8 @@ def parse_settings(kind: type[T], texts: Mapping[str, str], **given: Any) -> T:
             near = get_close_matches(name, names, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(names)}"
             raise ConfigError(f"there is no setting {name!r}{hint}")
+        if name in given:
+            raise ConfigError(f"{name} follows from the rest, it is {given[name]!r} here; leave it out")
     return kind(**given, **{name: _parse(name, text, hints[name]) for name, text in texts.items()})
 
 

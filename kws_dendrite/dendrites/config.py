@@ -1,5 +1,6 @@
 """How a network grows: settings, checked when made."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,9 +47,9 @@ class DendriteConfig:
                 "dendrites and candidate_epochs are at least 1; "
                 f"got {self.dendrites} and {self.candidate_epochs}; for a net without dendrites leave growth out"
             )
-        if not self.candidate_learning_rate > 0 or not 0 <= self.min_improvement < 1:
+        if not 0 < self.candidate_learning_rate < math.inf or not 0 <= self.min_improvement < 1:
             raise ConfigError(
-                "candidate_learning_rate is above 0 and min_improvement in [0, 1); "
+                "candidate_learning_rate is above 0, finite, and min_improvement in [0, 1); "
                 f"got {self.candidate_learning_rate} and {self.min_improvement}"
             )
 

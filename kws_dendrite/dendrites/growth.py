@@ -55,8 +55,8 @@ def _candidates(model: nn.Module, layers: Layers) -> Iterator[tuple[str, nn.Modu
 
 
 def neurons(base: nn.Module) -> tuple[int, int]:
-    """(P, C) of a layer: the shape of its bias, its last parameter."""
-    P, C = list(base.parameters())[-1].shape
+    """(P, C) of a layer: the leading axes of its last parameter, a bias or a weight (P, C, ...)."""
+    P, C = list(base.parameters())[-1].shape[:2]
     return P, C
 
 

@@ -5,7 +5,6 @@ behind its BatchNorm and before its nonlinearity, and its output's leading axes 
 """
 
 import copy
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
