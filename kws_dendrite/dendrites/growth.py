@@ -151,6 +151,7 @@ def train_candidates(
             total.backward()
             optimizer.step()
         on_epoch(number, {name: smoothed[name].scores(config.objective) for name in layers})
+    optimizer.zero_grad()  # a frozen dendrite has no use for its last gradient, nor have copies of the model
     for branch in branches.values():
         branch.eval()
     scores = {name: smoothed[name].scores(config.objective) for name in layers}
