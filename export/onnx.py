@@ -180,7 +180,8 @@ class _Writer:
         """(array, initialiser name, whether the scale stays outside)."""
         shared = self.uses[node.weight] > 1
         if shared and not self.for_int8:
-            return np.asarray(self.graph.weights[node.weight], np.float32), node.weight, node.scale is not None
+            name = f"{node.weight}/shared"  # a graph may name a weight as it names the node that uses it
+            return np.asarray(self.graph.weights[node.weight], np.float32), name, node.scale is not None
         return scaled_weight(self.graph, node), f"{node.name}/weight", False
 
     def _conv(self, node: Conv2D, shape: Shape, source: str, out: str) -> None:

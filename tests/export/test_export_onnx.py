@@ -40,8 +40,8 @@ def test_form(exported):
 def test_a_shared_weight_is_one_initialiser():
     model = build_onnx(temporal())
     names = [tensor.name for tensor in model.graph.initializer]
-    assert names.count("block/pointwise") == 1
-    users = [node for node in model.graph.node if "block/pointwise" in node.input]
+    assert names.count("block/pointwise/shared") == 1
+    users = [node for node in model.graph.node if "block/pointwise/shared" in node.input]
     assert len(users) == 2
     assert sum(np.prod(tensor.dims) == 144 for tensor in model.graph.initializer) == 2  # the block's, the dendrite's
 
