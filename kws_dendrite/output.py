@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,19 +61,44 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 @contextlib.contextmanager
+def replacing_together(folder: Path | str) -> Iterator[Path]:
+    """Yield a temporary folder inside `folder`; on success its files take their places there, on failure none does.
+
+    Raises:
+        OutputError: the folder is missing, unwritable, or the disk is full.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".unfinished.", dir=folder))
+    except OSError as error:
+        raise OutputError(_explain(folder, error)) from error
+    try:
+        yield temporary
+        for path in sorted(temporary.iterdir()):
+            path.replace(folder / path.name)
+    except OSError as error:
+        raise OutputError(_explain(folder, error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def claimed(folder: Path | str, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
     """Own `folder` for a while: created if missing, locked against a second process.
 
     A folder with files that this package did not make is refused, so that no recordings are ever overwritten; one
-    that it made is refused too unless `overwrite`, or `resume` where what is there is carried on.
+    that it made is refused too unless `overwrite`, or `resume` where what is there is carried on. On an error a folder
+    that was new, and has nothing but the lock in it, goes again.
 
     Raises:
         OutputError: in use by another process, not empty, not writable.
     """
     folder = Path(folder)
     marker = folder / MARKER
+    existed = folder.exists()
     try:
-        if folder.exists() and not folder.is_dir():
+        if existed and not folder.is_dir():
             raise OutputError(f"{folder} is a file; name a folder for the output")
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not marker.exists():
@@ -92,7 +118,15 @@ def claimed(folder: Path | str, *, overwrite: bool = False, resume: bool = False
             raise OutputError(
                 f"{folder} already holds results; add --overwrite to replace them, or name another folder"
             )
-        yield folder
+        try:
+            yield folder
+        except BaseException:
+            with contextlib.suppress(OSError):
+                if fresh and [entry.name for entry in folder.iterdir()] == [MARKER]:
+                    marker.unlink()
+                    if not existed:
+                        folder.rmdir()
+            raise
 
 
 def _explain(path: Path, error: OSError) -> str:
