@@ -66,11 +66,12 @@ def evaluate_model(model: Path, data: str, split: str, console: Any) -> tuple["E
         from kws_dendrite.training.loop import predict
 
         checkpoint = load_checkpoint(model)
-        x, y, summary = inputs.features_as_trained(
+        clips = inputs.features_as_trained(
             data, checkpoint.labels, checkpoint.frontend, checkpoint.record.get("data", {}).get("task"), split, console
         )
-        scores = torch.softmax(predict(checkpoint.model, torch.from_numpy(x)), -1).numpy()
-        return evaluate_scores(scores, y, checkpoint.labels), summary, "checkpoint"
+        inputs.check_shape(clips.features, checkpoint.config, data)
+        scores = torch.softmax(predict(checkpoint.model, torch.from_numpy(clips.features)), -1).numpy()
+        return evaluate_scores(scores, clips.labels, checkpoint.labels), clips.summary, "checkpoint"
     from kws_dendrite.export.predictor import load_predictor
 
     predictor = load_predictor(model)
@@ -78,8 +79,9 @@ def evaluate_model(model: Path, data: str, split: str, console: Any) -> tuple["E
         raise DataError(f"{model} has no labels.txt and frontend.json beside it; keep it in its bundle folder")
     frontend = dict(predictor.frontend)
     task = frontend.pop("task", None)
-    x, y, summary = inputs.features_as_trained(data, predictor.labels, frontend, task, split, console)
-    return evaluate_scores(scored(predictor, x), y, predictor.labels), summary, predictor.kind
+    clips = inputs.features_as_trained(data, predictor.labels, frontend, task, split, console)
+    scores = scored(predictor, clips.features)
+    return evaluate_scores(scores, clips.labels, predictor.labels), clips.summary, predictor.kind
 
 
 def scored(predictor: Any, x: "np.ndarray") -> "np.ndarray":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kws_dendrite.cli import inputs
+from kws_dendrite.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,7 @@ def export(
     model: Annotated[Path, typer.Argument(help="A checkpoint folder.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the bundle.", show_default=False)],
     data: inputs.DataOption,
-    member: Annotated[int | None, typer.Option(help="Which seed; the best on validation unless given.")] = None,
+    member: Annotated[int | None, typer.Option(min=0, help="Which seed; the best on validation unless given.")] = None,
     overwrite: inputs.OverwriteOption = False,
     as_json: inputs.JsonOption = False,
 ) -> None:
@@ -32,22 +33,17 @@ def export(
 
     console = Console(stderr=True)
     checkpoint = load_checkpoint(model)
-    read = {
-        split: inputs.features_as_trained(
-            data,
-            checkpoint.labels,
-            checkpoint.frontend,
-            checkpoint.record.get("data", {}).get("task"),
-            split,
-            console,
-        )
+    task = checkpoint.record.get("data", {}).get("task")
+    calibration, validation = (
+        inputs.features_as_trained(data, checkpoint.labels, checkpoint.frontend, task, split, console)
         for split in ("train", "validation")
-    }
+    )
+    inputs.check_shape(validation.features, checkpoint.config, data)
     bundle = export_member(
         checkpoint,
         out,
-        calibration=read["train"][0],
-        validation=read["validation"][:2],
+        calibration=calibration.features,
+        validation=(validation.features, validation.labels),
         member=member,
         overwrite=overwrite,
         console=console,
@@ -81,6 +77,8 @@ def export_member(
     from kws_dendrite.training.loop import predict
 
     member = checkpoint.best_member if member is None else member
+    if member >= checkpoint.members:
+        raise ConfigError(f"the checkpoint has members 0 to {checkpoint.members - 1}; got --member {member}")
     graph = fold(checkpoint.model, member, checkpoint.labels)
     x, y = validation
     x = np.asarray(x, np.float32)

@@ -1,6 +1,7 @@
 """`kws-dendrite`: from a command's name to its typed function. Heavy packages load only inside the functions."""
 
 import errno
+import importlib
 import sys
 
 import typer
@@ -9,11 +10,11 @@ from kws_dendrite import __version__
 from kws_dendrite.errors import KwsDendriteError
 
 COMMANDS = ("run", "data", "features", "train", "search", "export", "benchmark", "evaluate", "report")
+UsageError = typer.BadParameter.__base__  # typer has the class from click, and names only its children
 
 app = typer.Typer(
     name="kws-dendrite",
     help="Train a keyword spotter with dendrites, search parameters against accuracy, fold, export, measure.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
@@ -34,8 +35,8 @@ def _root(
 
 
 def _register() -> None:
-    import importlib
-
+    if app.registered_commands:
+        return
     for name in COMMANDS:
         module = importlib.import_module(f"kws_dendrite.cli.{name}")
         app.command(name)(getattr(module, name))
@@ -45,19 +46,32 @@ def main() -> None:
     """Run one command. A user's error is one line on standard error and exit status 2; Ctrl-C is 130."""
     _register()
     try:
-        app()
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except UsageError as error:
+        command = error.ctx.command_path if error.ctx else app.info.name
+        status = _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
     except KwsDendriteError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        status = _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.EPIPE:  # whoever read our output, such as `head`, has enough
+            sys.stdout = None
+            status = 1
+        elif error.errno == errno.ENOSPC:
+            status = _fail(f"no space left on the disk ({error.filename or 'output'}); free some and run again")
+        elif error.filename is not None:
+            status = _fail(f"{error.filename}: {error.strerror}")
+        else:
             raise
-        where = error.filename or "output"
-        print(f"error: no space left on the disk ({where}); free some and run again", file=sys.stderr)
-        sys.exit(2)
+    if status == 130:
+        print("interrupted", file=sys.stderr)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # one line, whatever a library's own text has
+    return 2
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kws_dendrite.data import FeatureBank
+    from kws_dendrite.export.bundle import Bundle
     from kws_dendrite.search import SearchConfig, TrialResult
 
-OWN_FOLDERS = ("search", "model", "export")
-OWN_FILES = ("run.json", "benchmark.json", "evaluation.json", "report.html")
+PARTS = ("search", "model", "export", "run.json", "benchmark.json", "evaluation.json", "report.html")
+UNFINISHED = "unfinished"
 
 
 def run(
@@ -37,6 +38,7 @@ def run(
     settings: inputs.SettingsOption = None,
     copies: inputs.CopiesOption = inputs.DEFAULT_COPIES,
     cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
+    coefficients: inputs.CoefficientsOption = inputs.DEFAULT_COEFFICIENTS,
     seed: inputs.SeedOption = 0,
     skip_bad: inputs.SkipBadOption = False,
     speaker_pattern: inputs.SpeakerOption = None,
@@ -54,7 +56,7 @@ def run(
 
     console = Console(stderr=True)
     choice = inputs.Choice(
-        data, keywords, frontend, tuple(settings or ()), copies, cache, seed, skip_bad, speaker_pattern
+        data, keywords, frontend, tuple(settings or ()), copies, cache, seed, skip_bad, speaker_pattern, coefficients
     )
     plan = SearchConfig(
         trials=trials,
@@ -65,40 +67,37 @@ def run(
     )
     clock = Clock(console)
     with claimed(out, overwrite=overwrite) as folder:
-        for name in OWN_FOLDERS:
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in OWN_FILES:
-            (folder / name).unlink(missing_ok=True)
         with clock.stage("features"):
             bank = inputs.load_features(choice, console)
-        with clock.stage("search"):
-            picked = _search(folder / "search", bank, plan, max_params, console)
-        with clock.stage("train"):
-            _train(folder / "model", bank, picked, epochs, members, seed, console)
-        with clock.stage("export"):
-            _export(folder, bank, console)
-        with clock.stage("benchmark"):
-            _benchmark(folder)
-        with clock.stage("evaluate"):
-            evaluation = _evaluate(folder, data, console)
-        write_json(
-            folder / "run.json",
-            {
-                "command": "run",
-                "version": __version__,
-                "settings": _settings(choice, plan, epochs, members, max_params),
-                "data": bank.summary,
-                "synthetic": bool(bank.summary.get("synthetic")),
-                "chosen": picked.number,
-                "versions": _versions(),
-                "seconds": clock.seconds,
-            },
-        )
+        with _workplace(folder, console) as place:
+            with clock.stage("search"):
+                picked = _search(place / "search", bank, plan, max_params, console)
+            with clock.stage("train"):
+                _train(place / "model", bank, picked, epochs, members, seed, console)
+            with clock.stage("export"):
+                bundle = _export(place, bank, console)
+            with clock.stage("benchmark"):
+                _benchmark(place)
+            with clock.stage("evaluate"):
+                evaluation = _evaluate(place, data, console)
+            write_json(
+                place / "run.json",
+                {
+                    "command": "run",
+                    "version": __version__,
+                    "settings": _settings(choice, plan, epochs, members, max_params),
+                    "data": bank.summary,
+                    "synthetic": bool(bank.summary.get("synthetic")),
+                    "chosen": picked.number,
+                    "versions": _versions(),
+                    "seconds": clock.seconds,
+                },
+            )
         write_report(folder)
     if as_json:
-        print(json.dumps({"folder": str(out), "evaluation": evaluation, "seconds": clock.seconds}))
+        print(json.dumps({"folder": str(out), "evaluation": evaluation, "seconds": clock.seconds}, allow_nan=False))
     else:
-        _say(out, evaluation, picked, clock)
+        _say(out, evaluation, bundle.cost.parameters, clock)
 
 
 class Clock:
@@ -115,6 +114,31 @@ class Clock:
         yield
         self.seconds[name] = round(time.perf_counter() - start, 1)
         self.console.print(f"{name:<10} done in {self.seconds[name]:.0f} s", highlight=False)
+
+
+@contextmanager
+def _workplace(folder: Path, console: "Console") -> "Iterator[Path]":
+    """Where a run puts its parts: `folder`; if an earlier run is there, a folder in it that replaces it at the end."""
+    place = folder / UNFINISHED
+    shutil.rmtree(place, ignore_errors=True)
+    if not any((folder / part).exists() for part in PARTS):
+        yield folder
+        return
+    try:
+        place.mkdir()
+        yield place
+    except BaseException:
+        begun = f"; what there is of this run is in {place}" if any(place.iterdir()) else ""
+        inputs.say(console, f"the earlier results in {folder} stand{begun}")
+        raise
+    for part in PARTS:
+        if (folder / part).is_dir():
+            shutil.rmtree(folder / part)
+        else:
+            (folder / part).unlink(missing_ok=True)
+    for entry in place.iterdir():
+        entry.replace(folder / entry.name)
+    place.rmdir()
 
 
 def _search(
@@ -148,10 +172,11 @@ def _train(
     result = fit(bank, architecture, config, growth, members, seed, console, restarts=restarts)
     save(folder, result, architecture, config, bank, seed)
     if result.interrupted:
+        inputs.say(console, f"training was interrupted; the best so far is in {folder}")
         raise KeyboardInterrupt
 
 
-def _export(folder: Path, bank: "FeatureBank", console: "Console") -> None:
+def _export(folder: Path, bank: "FeatureBank", console: "Console") -> "Bundle":
     from kws_dendrite.cli.export import export_member, parity_text
     from kws_dendrite.training.checkpoint import load_checkpoint
 
@@ -164,7 +189,8 @@ def _export(folder: Path, bank: "FeatureBank", console: "Console") -> None:
         overwrite=True,
         console=console,
     )
-    console.print(parity_text(bundle), highlight=False)
+    inputs.say(console, parity_text(bundle))
+    return bundle
 
 
 def _benchmark(folder: Path) -> None:
@@ -175,7 +201,10 @@ def _benchmark(folder: Path) -> None:
 
 
 def _evaluate(folder: Path, data: str, console: "Console") -> dict[str, Any]:
-    """The test partition, read here and nowhere before: the population, and every artefact of its best member."""
+    """The test partition, read here and nowhere before: the population, and every artefact of its best member.
+
+    An Edge Impulse block's arrays have none; there it is validation, and says so.
+    """
     import torch
 
     from kws_dendrite.cli.evaluate import scored
@@ -186,18 +215,20 @@ def _evaluate(folder: Path, data: str, console: "Console") -> dict[str, Any]:
     from kws_dendrite.training.loop import predict
 
     checkpoint = load_checkpoint(folder / "model")
-    x, y, summary = inputs.features_as_trained(
-        data, checkpoint.labels, checkpoint.frontend, checkpoint.record["data"].get("task"), "test", console
+    split = "validation" if inputs.holds_arrays(data) else "test"
+    clips = inputs.features_as_trained(
+        data, checkpoint.labels, checkpoint.frontend, checkpoint.record["data"].get("task"), split, console
     )
+    x, y = clips.features, clips.labels
     scores = torch.softmax(predict(checkpoint.model, torch.from_numpy(x)), -1).numpy()
     found = {
         path.name: evaluate_scores(scored(load_predictor(path), x), y, checkpoint.labels).accuracy
         for path in artefacts(folder / "export")
     }
     evaluation = {
-        "split": "test",
-        "data": summary.get("name", data),
-        "synthetic": bool(summary.get("synthetic")),
+        "split": split,
+        "data": clips.summary.get("name", data),
+        "synthetic": bool(clips.summary.get("synthetic")),
         **evaluate_scores(scores, y, checkpoint.labels).to_json(),
         "exported_member": checkpoint.best_member,
         "artefacts": found,
@@ -232,14 +263,14 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _say(out: Path, evaluation: dict[str, Any], picked: "TrialResult", clock: Clock) -> None:
+def _say(out: Path, evaluation: dict[str, Any], parameters: int, clock: Clock) -> None:
     low, high = evaluation["interval"]
     note = "SYNTHETIC demo speech: the figures say nothing about real speech.\n" if evaluation["synthetic"] else ""
     int8 = evaluation["artefacts"].get("model_quantized_int8_io.tflite")
     print(
-        f"{note}test accuracy {evaluation['accuracy']:.1%} [{low:.1%}, {high:.1%}], {evaluation['clips']} clips, "
-        f"mean of {len(evaluation['accuracy_members'])} seeds\n"
-        f"int8 TFLite of the exported seed {int8:.1%}; about {picked.parameters:,} parameters\n"
+        f"{note}{evaluation['split']} accuracy {evaluation['accuracy']:.1%} [{low:.1%}, {high:.1%}], "
+        f"{evaluation['clips']} clips, mean of {len(evaluation['accuracy_members'])} seeds\n"
+        f"int8 TFLite of the exported seed {int8:.1%}; {parameters:,} parameters\n"
         f"{out}/report.html                                  everything on one page\n"
         f"{out}/export/model_quantized_int8_io.tflite        for the device\n"
         f"{out}/search/front.csv, {out}/model, {out}/export/parity.json\n"

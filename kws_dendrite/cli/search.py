@@ -27,7 +27,7 @@ def search(
     settings: inputs.SettingsOption = None,
     copies: inputs.CopiesOption = inputs.DEFAULT_COPIES,
     cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
-    coefficients: Annotated[int, typer.Option(help="Per frame; for an Edge Impulse block's X_split_*.npy.")] = 13,
+    coefficients: inputs.CoefficientsOption = inputs.DEFAULT_COEFFICIENTS,
     seed: inputs.SeedOption = 0,
     skip_bad: inputs.SkipBadOption = False,
     speaker_pattern: inputs.SpeakerOption = None,
@@ -84,8 +84,10 @@ def run_search(folder: Path, bank: "FeatureBank", config: "SearchConfig", consol
 
         def on_trial(result: Any) -> None:
             results.append(result)
-            text = f"search · {result.arm} {result.parameters:,} parameters {result.validation_accuracy:.1%}"
-            progress.update(row, completed=len(results), description=text)
+            place = f"trial {result.number} ({result.arm}), {len(results)} of {total}"
+            figures = f"{result.parameters:,} parameters, validation accuracy {result.validation_accuracy:.1%}"
+            inputs.say(console, f"{place}: {figures}")
+            progress.update(row, completed=len(results))
 
         def on_epoch(arm: str, record: Any, _: int) -> None:
             progress.update(row, description=f"search · {arm} epoch {record.epoch + 1} of {config.train.epochs}")

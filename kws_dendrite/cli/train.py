@@ -43,7 +43,7 @@ def train(
     settings: inputs.SettingsOption = None,
     copies: inputs.CopiesOption = inputs.DEFAULT_COPIES,
     cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
-    coefficients: Annotated[int, typer.Option(help="Per frame; for an Edge Impulse block's X_split_*.npy.")] = 13,
+    coefficients: inputs.CoefficientsOption = inputs.DEFAULT_COEFFICIENTS,
     seed: inputs.SeedOption = 0,
     skip_bad: inputs.SkipBadOption = False,
     speaker_pattern: inputs.SpeakerOption = None,
@@ -160,6 +160,7 @@ def save(
     from dataclasses import asdict
 
     from kws_dendrite.fold import fold
+    from kws_dendrite.output import replacing_together
     from kws_dendrite.plain import cost
     from kws_dendrite.training.checkpoint import save_checkpoint
 
@@ -178,4 +179,7 @@ def save(
         },
         "interrupted": result.interrupted,
     }
-    save_checkpoint(folder, result.model, architecture, labels=bank.labels, frontend=bank.frontend, record=record)
+    with replacing_together(folder) as temporary:
+        save_checkpoint(
+            temporary, result.model, architecture, labels=bank.labels, frontend=bank.frontend, record=record
+        )

@@ -11,6 +11,7 @@ from kws_dendrite.models import SeparableConfig
 
 Arm = Literal["plain", "gradient", "perforated"]
 ARMS: tuple[Arm, ...] = ("plain", "gradient", "perforated")
+CANDIDATE_EPOCHS = 2  # a growth step; a trial is short, and the plain arm trains on for as long
 # Name -> which weights each block uses, and its dilation. One wide block used twice or thrice, and blocks of their
 # own: the layouts that led at 700 to 2,300 parameters.
 LAYOUTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -90,4 +91,4 @@ def suggest(
         "activation": trial.suggest_categorical("activation", space.activations),
         "dendrites": trial.suggest_int("dendrites", *space.dendrites),
     }
-    return Proposal(model, learning_rate, DendriteConfig(mode=arm, candidate_epochs=2, **settings))
+    return Proposal(model, learning_rate, DendriteConfig(mode=arm, candidate_epochs=CANDIDATE_EPOCHS, **settings))

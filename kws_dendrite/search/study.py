@@ -19,12 +19,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from kws_dendrite.data.bank import FeatureBank
+from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import ConfigError, OutputError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import build_model, config_to_json
 from kws_dendrite.plain import cost
 from kws_dendrite.search.front import TrialResult
-from kws_dendrite.search.space import ARMS, Arm, Space, suggest
+from kws_dendrite.search.space import ARMS, CANDIDATE_EPOCHS, Arm, Space, suggest
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import share_epochs, train
 from kws_dendrite.training.loop import EpochRecord
@@ -64,37 +65,54 @@ class Search:
     def __init__(self, folder: Path | str, bank: FeatureBank, config: SearchConfig, space: Space | None = None) -> None:
         self.bank, self.config, self.space = bank, config, space or Space()
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._check_epochs()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            drop_torn_line(self.folder / JOURNAL)
             self.storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
-            self.studies = {arm: self._open(arm) for arm in config.arms}
-        except (OSError, ValueError, KeyError) as error:
+            existing = {study.study_name for study in self.storage.get_all_studies()}
+        except OSError as error:
+            raise OutputError(f"cannot write {self.folder / JOURNAL}: {error.strerror or error}") from error
+        except Exception as error:  # a damaged line makes optuna's replay raise whatever it happens to meet
             raise OutputError(
-                f"{self.folder / JOURNAL} is not a search's journal ({error}); name another folder"
+                f"{self.folder / JOURNAL} is damaged or not a search's journal ({type(error).__name__}: {error}); "
+                "name another folder, or delete it to start over"
             ) from error
+        forgotten = sorted(existing - set(config.arms))
+        if forgotten:
+            raise ConfigError(f"the search in {self.folder} has the arm {', '.join(forgotten)} too; name it in arms")
+        made_of = self._fingerprint()
+        studies = {arm: optuna.load_study(study_name=arm, storage=self.storage) for arm in existing}
+        for study in studies.values():  # all are looked at before any is written to
+            before = study.user_attrs.get("made_of", made_of)
+            if before != made_of:
+                raise ConfigError(
+                    f"the search in {self.folder} was started with another {', '.join(_differing(before, made_of))}; "
+                    "resume it with the same, or name another folder"
+                )
+        self.studies = {arm: studies.get(arm) or self._create(arm) for arm in config.arms}
+        for study in self.studies.values():
+            if "made_of" not in study.user_attrs:
+                study.set_user_attr("made_of", made_of)
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                study.tell(trial.number, state=TrialState.FAIL)  # its process is gone; it is drawn anew
 
-    def _open(self, arm: Arm) -> optuna.Study:
-        study = optuna.create_study(
-            study_name=arm, storage=self.storage, directions=["maximize", "minimize"], load_if_exists=True
-        )
-        here = self._fingerprint()
-        before = study.user_attrs.get("made_of")
-        if before is None:
-            study.set_user_attr("made_of", here)
-        elif before != here:
-            different = [name for name in here if before.get(name) != here[name]]
-            raise ConfigError(
-                f"the search in {self.folder} was started with another {', '.join(different)}; "
-                "resume it with the same, or name another folder"
-            )
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            study.tell(trial.number, state=TrialState.FAIL)  # its process is gone; the number is drawn anew
-        return study
+    def _create(self, arm: Arm) -> optuna.Study:
+        return optuna.create_study(study_name=arm, storage=self.storage, directions=["maximize", "minimize"])
+
+    def _check_epochs(self) -> None:
+        """Refuse a trial's epochs now, not at the first trial that draws the most dendrites."""
+        for arm in self.config.arms:
+            most = self.space.dendrites[1]
+            growth = DendriteConfig(arm, most, candidate_epochs=CANDIDATE_EPOCHS) if arm != "plain" else None
+            share_epochs(self.config.train, self.config.train.epochs, growth, restarts=1)
 
     def _fingerprint(self) -> dict[str, Any]:
         values = {
             "data": self.bank.summary.get("digest"),
+            "task": self.bank.summary.get("task", {}),
+            "augmentation": self.bank.summary.get("augmentation", {}),
             "front end": self.bank.frontend,
             "labels": list(self.bank.labels),
             "recipe": asdict(self.config.train),
@@ -118,7 +136,7 @@ class Search:
             on_trial(self._trial(arm, counts[arm], on_epoch))
 
     def results(self) -> list[TrialResult]:
-        """Every finished trial, numbered over all arms in the order of their turns."""
+        """Every finished trial, `trials` an arm at most, numbered over all arms in the order of their turns."""
         found = []
         for place, arm in enumerate(self.studies):
             for k, trial in enumerate(self._finished(arm)):
@@ -126,7 +144,7 @@ class Search:
         return sorted(found, key=lambda result: result.number)
 
     def _finished(self, arm: Arm) -> Sequence[FrozenTrial]:
-        return self.studies[arm].get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return self.studies[arm].get_trials(deepcopy=False, states=(TrialState.COMPLETE,))[: self.config.trials]
 
     def _trial(self, arm: Arm, k: int, on_epoch: Callable[[str, EpochRecord, int], None]) -> TrialResult:
         study, config = self.studies[arm], self.config
@@ -171,6 +189,29 @@ class Search:
         study.tell(trial, [accuracy, counted.parameters])
         place = list(self.studies).index(arm)
         return _result(self._finished(arm)[-1], arm, k * len(self.studies) + place)
+
+
+def drop_torn_line(journal: Path) -> None:
+    """Cut off a last line that has no end: a process was killed, or the disk was full, while it was written."""
+    if not journal.is_file():
+        return
+    with journal.open("r+b") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if content.startswith(b'{"op_code"') and 0 < whole < len(content):
+            file.truncate(whole)
+
+
+def _differing(before: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Names of what differs; of a group of settings, the settings."""
+    names = []
+    for name in here:
+        old, new = before.get(name), here[name]
+        if isinstance(old, dict) and isinstance(new, dict):
+            names += [f"{name} {key}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+        elif old != new:
+            names.append(name)
+    return names
 
 
 def _result(trial: FrozenTrial, arm: str, number: int) -> TrialResult:
