@@ -6,6 +6,7 @@ stopped and resumed proposes what an uninterrupted one would have.
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -69,14 +70,14 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            drop_torn_line(self.folder / JOURNAL)
+            mend(self.folder / JOURNAL)
             self.storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
             existing = {study.study_name for study in self.storage.get_all_studies()}
         except OSError as error:
             raise OutputError(f"cannot write {self.folder / JOURNAL}: {error.strerror or error}") from error
         except Exception as error:  # a damaged line makes optuna's replay raise whatever it happens to meet
             raise OutputError(
-                f"{self.folder / JOURNAL} is damaged or not a search's journal ({type(error).__name__}: {error}); "
+                f"{self.folder / JOURNAL} is damaged or not a search's journal ({str(error) or type(error).__name__}); "
                 "name another folder, or delete it to start over"
             ) from error
         forgotten = sorted(existing - set(config.arms))
@@ -191,15 +192,24 @@ class Search:
         return _result(self._finished(arm)[-1], arm, k * len(self.studies) + place)
 
 
-def drop_torn_line(journal: Path) -> None:
-    """Cut off a last line that has no end: a process was killed, or the disk was full, while it was written."""
-    if not journal.is_file():
+def mend(journal: Path) -> None:
+    """Cut off a last line that is not whole: a process was killed, or the disk was full, while it was written.
+
+    Raises:
+        ValueError: the first line is no journal's; the file is left as it is.
+    """
+    content = journal.read_bytes() if journal.is_file() else b""
+    if not content:
         return
-    with journal.open("r+b") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if content.startswith(b'{"op_code"') and 0 < whole < len(content):
-            file.truncate(whole)
+    if not content.startswith(b'{"op_code":'):
+        raise ValueError("its first line is of another kind")
+    start = content.rfind(b"\n", 0, -1) + 1  # of the last line
+    try:
+        whole = content.endswith(b"\n") and isinstance(json.loads(content[start:]), dict)
+    except ValueError:
+        whole = False
+    if not whole:
+        os.truncate(journal, start)
 
 
 def _differing(before: dict[str, Any], here: dict[str, Any]) -> list[str]:

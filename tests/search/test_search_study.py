@@ -1,0 +1,271 @@
+import hashlib
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from kws_dendrite.data import FeatureBank
+from kws_dendrite.errors import ConfigError, OutputError
+from kws_dendrite.search import ARMS, Search, SearchConfig, Space
+from kws_dendrite.search import study as study_module
+from kws_dendrite.search.study import JOURNAL, STARTUP_TRIALS, mend
+from kws_dendrite.training.config import TrainConfig
+from kws_dendrite.training.growth import TrainResult
+
+SPACE = Space(channels=(2, 4), kernels=(3, 5), layouts=("once", "twice"))
+CONFIG = SearchConfig(trials=3, arms=("plain", "gradient"), members=1, train=TrainConfig(epochs=8), seed=3)
+SHARED = ("layout", "channels", "kernel", "stride", "learning_rate")
+
+
+def bank(frames: int = 12, coefficients: int = 4, clips: int = 24) -> FeatureBank:
+    """Three classes that differ in one coefficient."""
+    rng = np.random.default_rng(1)
+    labels = np.arange(clips) % 3
+    features = rng.standard_normal((clips, frames, coefficients)).astype(np.float32)
+    features[np.arange(clips), :, labels] += 1
+    return FeatureBank(
+        features[None], labels, features, labels, ("a", "b", "c"), {"block": "logmel"},
+        {"name": "made up", "digest": "0123", "task": {"unknown": True}, "augmentation": {"copies": 0}},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Training that takes no time: the accuracy is a hash of what was drawn, the model stays as built."""
+    calls = []
+
+    def train(model, bank, config, *, growth, restarts, seed, progress):
+        made_of = repr((model, config, growth, restarts, seed))
+        calls.append(made_of)
+        accuracy = int(hashlib.sha256(made_of.encode()).hexdigest()[:4], 16) / 0xFFFF
+        return TrainResult(model, [], [], [1 - accuracy], [accuracy])
+
+    monkeypatch.setattr(study_module, "train", train)
+    return calls
+
+
+def search(folder, config=CONFIG, data=None, space=SPACE) -> Search:
+    return Search(folder, data or bank(), config, space)
+
+
+def timeless(results) -> list:
+    return [replace(result, seconds=0.0) for result in results]
+
+
+class Killed(BaseException):
+    """The process ends; no handler of ours runs."""
+
+
+def test_every_arm_gets_its_trials_and_the_arms_take_turns(tmp_path, quick):
+    seen = []
+    results = search(tmp_path, replace(CONFIG, arms=ARMS)).run(seen.append)
+    assert [result.arm for result in results] == list(ARMS) * 3
+    assert [result.number for result in results] == list(range(9))
+    assert seen == results
+    assert len(quick) == 9
+    assert all(result.growth is None for result in results if result.arm == "plain")
+    assert {result.growth["mode"] for result in results if result.arm == "perforated"} == {"perforated"}
+
+
+def test_the_first_draws_are_paired_over_the_arms(tmp_path, quick):
+    results = search(tmp_path, replace(CONFIG, arms=ARMS)).run()
+    for k in range(CONFIG.trials):
+        plain, *others = results[3 * k : 3 * k + 3]
+        for other in others:
+            assert {name: other.params[name] for name in SHARED} == {name: plain.params[name] for name in SHARED}
+    assert len({result.params["learning_rate"] for result in results}) == CONFIG.trials
+
+
+def test_another_seed_draws_otherwise(tmp_path, quick):
+    one = search(tmp_path / "one").run()
+    other = search(tmp_path / "other", replace(CONFIG, seed=4)).run()
+    assert [result.params for result in one] != [result.params for result in other]
+
+
+@pytest.mark.parametrize(("way", "trials"), [("between", 3), ("asked", 3), ("killed", STARTUP_TRIALS + 2)])
+def test_resumed_is_uninterrupted(tmp_path, quick, monkeypatch, trials, way):
+    config = replace(CONFIG, trials=trials)
+    whole = search(tmp_path / "whole", config).run()
+    stops, count = {2, trials, 2 * trials - 1}, 0
+
+    def interrupt(result):
+        raise KeyboardInterrupt
+
+    ordinary = study_module.train
+
+    def train(*arguments, **settings):
+        nonlocal count
+        count += 1
+        if count in stops:
+            if way == "killed":
+                raise Killed
+            return replace(ordinary(*arguments, **settings), interrupted=True)
+        return ordinary(*arguments, **settings)
+
+    if way != "between":
+        monkeypatch.setattr(study_module, "train", train)
+    for _ in range(3):
+        with pytest.raises(Killed if way == "killed" else KeyboardInterrupt):
+            search(tmp_path / "parts", config).run(interrupt if way == "between" else lambda result: None)
+    resumed = search(tmp_path / "parts", config).run()
+    assert timeless(resumed) == timeless(whole)
+
+
+def test_a_journal_cut_at_any_byte_goes_on_as_if_nothing_had_happened(tmp_path, quick):
+    config = replace(CONFIG, trials=2)
+    whole = search(tmp_path / "whole", config).run()
+    content = (tmp_path / "whole" / JOURNAL).read_bytes()
+    first = content.index(b"\n") + 1
+    for number, cut in enumerate(np.linspace(first, len(content) - 1, 12).astype(int)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / JOURNAL).write_bytes(content[:cut])
+        assert timeless(search(folder, config).run()) == timeless(whole)
+
+
+def test_real_training_resumed_is_uninterrupted(tmp_path):
+    config = replace(CONFIG, trials=1, members=2, train=TrainConfig(epochs=8, batch_size=12), arms=ARMS)
+    whole = search(tmp_path / "whole", config).run()
+
+    def interrupt(result):
+        if result.number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "parts", config).run(interrupt)
+    resumed = search(tmp_path / "parts", config).run()
+    assert timeless(resumed) == timeless(whole)
+    assert all(0 <= accuracy <= 1 for result in whole for accuracy in result.validation_accuracy_members)
+    assert len(whole[0].validation_accuracy_members) == 2
+    json.dumps([result.to_json() for result in whole], allow_nan=False)
+
+
+def test_more_trials_later_and_fewer(tmp_path, quick):
+    few = search(tmp_path).run()
+    many = search(tmp_path, replace(CONFIG, trials=5)).run()
+    assert len(many) == 10 and timeless(many[:6]) == timeless(few)
+    assert timeless(search(tmp_path).run()) == timeless(few)
+    assert len(quick) == 10
+
+
+def test_an_arm_may_join_but_not_be_forgotten(tmp_path, quick):
+    first = replace(CONFIG, arms=("plain",))
+    search(tmp_path, first).run()
+    both = search(tmp_path).run()
+    assert [result.arm for result in both] == ["plain", "gradient"] * 3
+    with pytest.raises(ConfigError, match="has the arm gradient too"):
+        search(tmp_path, first)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("members", {"members": 2}),
+        ("seed", {"seed": 4}),
+        ("recipe epochs", {"train": TrainConfig(epochs=9)}),
+        ("recipe batch_size, recipe label_smoothing", {"train": TrainConfig(epochs=8, batch_size=9, label_smoothing=0)}),
+        ("space channels", {"space": replace(SPACE, channels=(2, 5))}),
+        ("data", {"summary": {"digest": "4567"}}),
+        ("task unknown", {"summary": {"task": {"unknown": False}}}),
+        ("augmentation copies", {"summary": {"augmentation": {"copies": 6}}}),
+        ("front end block", {"bank": {"frontend": {"block": "mfe"}}}),
+        ("labels", {"bank": {"labels": ("a", "b", "d")}}),
+    ],
+)
+@pytest.mark.parametrize("arms", [("plain", "gradient"), ("gradient", "plain", "perforated")])
+def test_changed_settings_are_named_and_nothing_is_written(tmp_path, quick, name, change, arms):
+    search(tmp_path).run()
+    before = (tmp_path / JOURNAL).read_bytes()
+    data = replace(bank(), **change.get("bank", {}))
+    data = replace(data, summary=data.summary | change.get("summary", {}))
+    settings = {key: value for key, value in change.items() if key in ("members", "seed", "train")}
+    with pytest.raises(ConfigError, match=f"started with another {name};"):
+        search(tmp_path, replace(CONFIG, arms=arms, **settings), data, change.get("space", SPACE))
+    assert (tmp_path / JOURNAL).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not a journal\n",
+        b"\x00\xff\xfe\n\x01",
+        b'{"op_code": 0}\n',
+        b"[]\n",
+        b'{"op_code": 99, "worker_id": "x"}\n',
+    ],
+)
+def test_a_damaged_journal_is_one_line_and_stays(tmp_path, content):
+    (tmp_path / JOURNAL).write_bytes(content)
+    with pytest.raises(OutputError, match=r"journal\.log is damaged or not a search's journal") as caught:
+        search(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / JOURNAL).read_bytes() == content
+
+
+def test_damage_in_the_middle_is_refused(tmp_path, quick):
+    search(tmp_path).run()
+    lines = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3][:20] + b"\n"
+    (tmp_path / JOURNAL).write_bytes(b"".join(lines))
+    with pytest.raises(OutputError, match="is damaged"):
+        search(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [
+        (b"", b""),
+        (b'{"op_code":0}\n{"op_code":2}\n', b'{"op_code":0}\n{"op_code":2}\n'),
+        (b'{"op_code":0}\n{"op_code":2}', b'{"op_code":0}\n'),
+        (b'{"op_code":0}\n{"op_c', b'{"op_code":0}\n'),
+        (b'{"op_code":0}\n{"op_c\n', b'{"op_code":0}\n'),
+        (b'{"op_code":0}\n\0\0\0\0', b'{"op_code":0}\n'),
+        (b'{"op_code":0}\n\n', b'{"op_code":0}\n'),
+        (b'{"op_code":0', b""),
+    ],
+)
+def test_a_last_line_that_is_not_whole_is_cut_off(tmp_path, content, left):
+    (tmp_path / JOURNAL).write_bytes(content)
+    mend(tmp_path / JOURNAL)
+    assert (tmp_path / JOURNAL).read_bytes() == left
+
+
+def test_a_file_of_another_kind_is_not_mended(tmp_path):
+    (tmp_path / JOURNAL).write_bytes(b"a diary\nwithout an end")
+    with pytest.raises(ValueError, match="another kind"):
+        mend(tmp_path / JOURNAL)
+    assert (tmp_path / JOURNAL).read_bytes() == b"a diary\nwithout an end"
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        search(tmp_path / "file" / "below")
+
+
+def test_too_few_epochs_are_refused_before_any_trial(tmp_path, quick):
+    config = SearchConfig(trials=1, members=1, train=TrainConfig(epochs=6))
+    with pytest.raises(ConfigError, match="6 epochs leave none for 3 cycles after 4 candidate epochs"):
+        search(tmp_path / "new", config)
+    assert not quick and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trials": 0}, "at least 1"),
+        ({"members": 0}, "at least 1"),
+        ({"arms": ()}, "got none"),
+        ({"arms": ("plain", "plain")}, "each once"),
+        ({"arms": ("plain", "dendritic")}, "got plain, dendritic"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        SearchConfig(**settings)
+
+
+def test_the_default_space_is_told_in_the_journal(tmp_path, quick):
+    study = Search(tmp_path, bank(), CONFIG).studies["plain"]
+    assert study.user_attrs["made_of"]["space"] == json.loads(json.dumps(asdict(Space())))
