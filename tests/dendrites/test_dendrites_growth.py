@@ -14,7 +14,7 @@ from kws_dendrite.dendrites import DendriteConfig, attach, dendritic_layers, dra
 from kws_dendrite.dendrites.growth import captured, neuron_errors, neurons, remove_stale_wrappers
 from kws_dendrite.dendrites.layer import Dendritic
 from kws_dendrite.errors import ConfigError
-from kws_dendrite.models import PaperConfig, build_model
+from kws_dendrite.models import BcResNetConfig, PaperConfig, build_model
 from kws_dendrite.models.layers import Conv2d, Dense, Relu
 
 PERFORATED = DendriteConfig(mode="perforated", activation="tanh", candidate_epochs=2)
@@ -67,6 +67,13 @@ def test_attach_wraps_whole_layers(layers, names):
 def test_attach_reaches_convolutions_without_batchnorm():
     model = build_model(PaperConfig(T, F, K, channels=(2, 3), hidden=(4,)), P)
     assert attach(model, DendriteConfig()) == ["convs.0", "convs.1", "hidden.0", "head"]
+
+
+def test_attach_takes_a_convolution_with_its_batchnorm_as_one():
+    model = build_model(BcResNetConfig(20, 40, K), P)
+    names = attach(model, DendriteConfig())
+    assert {"stem", "last", "head"} <= set(names)
+    assert not any(name.startswith(f"{other}.") for name in names for other in names)
 
 
 def test_attach_without_a_place_is_an_error():

@@ -150,6 +150,13 @@ def test_frozen_dendrite_keeps_its_statistics_in_training(kind, frozen):
     assert not any(module.training for module in holder.modules())
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_branch_in_training_mode_is_stilled_when_it_comes_frozen(frozen):
+    layer, branch = Dendritic(LAYERS["conv_bn"][0]()), LAYERS["conv_bn"][0]().train()
+    layer.add(branch, torch.zeros(P, C, 0), frozen=frozen)
+    assert branch.training is branch.norm.training is not frozen
+
+
 def test_a_copy_stays_frozen():
     layer, x = grown("conv_bn", frozen=True)
     twin = copy.deepcopy(layer).train()

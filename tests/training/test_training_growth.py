@@ -84,6 +84,12 @@ def test_growing_keeps_the_function_and_the_model(bank, plan):
     assert not same(state(grow(model, bank, QUICK, plan, 8)[0]), state(grown))
 
 
+def test_training_standardises_first(bank):
+    model = net()
+    fit_statistics(model, bank)
+    assert torch.equal(train(net(), bank, QUICK).model.features.mean, model.features.mean)
+
+
 @both_modes
 def test_growth_that_helps_is_kept(bank, plan):
     seen = []
@@ -205,6 +211,20 @@ def test_ctrl_c_in_a_cycle_leaves_a_usable_model(bank, plan, when):
     assert figures(result.model, bank) == (result.best_loss, result.best_accuracy)
     kept = bool(result.growth) and result.growth[0].accepted
     assert bool(dendritic_layers(result.model)) is kept
+
+
+@both_modes
+def test_ctrl_c_in_a_growth_that_has_not_helped_yet_rolls_back(bank, plan):
+    plain = train(net(), bank, QUICK)
+
+    def stop(record, _):
+        if record.phase == "dendrite 1":
+            raise KeyboardInterrupt
+
+    result = train(net(), bank, QUICK, growth=replace(plan, min_improvement=0.99), progress=stop)
+    assert result.interrupted
+    assert len(result.history) == 3
+    assert same(state(result.model), state(plain.model))
 
 
 def test_ctrl_c_between_restarts_stops_them(bank):

@@ -88,6 +88,18 @@ def test_a_coefficient_that_never_changes_does_not_divide_by_zero(bank):
     assert torch.isfinite(predict(model, torch.from_numpy(bank.validation))).all()
 
 
+def test_recorded_training_figures_by_hand(bank):
+    """One batch of all clips: what is recorded is the net before its first step, in training mode."""
+    model = net(3)
+    config = TrainConfig(epochs=1, batch_size=N, clean_share=1, shift_frames=0, label_smoothing=0.1)
+    x, labels = torch.from_numpy(bank.train[0]).float(), torch.from_numpy(bank.train_labels).expand(3, N)
+    with torch.no_grad():
+        logits = net(3).train()(x)
+    [record] = train_cycle(model, bank, config, 0).history
+    assert record.train_loss == pytest.approx(cross_entropy(logits, labels, 0.1).mean().item(), rel=1e-5)
+    assert record.train_accuracy == pytest.approx((logits.argmax(-1) == labels).float().mean().item())
+
+
 def test_training_learns_and_keeps_every_members_best(bank):
     model = net(3)
     fit_statistics(model, bank)
