@@ -173,6 +173,7 @@ def _train_epoch(
 ) -> tuple[float, float, float]:
     """Last learning rate, mean loss and accuracy over the epoch's batches and the population."""
     model.train()
+    penalty = getattr(model, "penalty", None)  # a family's own, (P,), such as the sparsity of gates
     losses, hits, rate = [], [], 0.0
     for step, (features, labels) in enumerate(batches.epoch(), epoch * len(batches)):
         rate = config.learning_rate * min(1.0, (step + 1) / max(warmup, 1))
@@ -181,6 +182,8 @@ def _train_epoch(
             group["lr"] = rate
         logits = model(features)
         loss = cross_entropy(logits, labels, config.label_smoothing).mean(1).sum()  # members do not touch each other
+        if penalty is not None:
+            loss = loss + penalty().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
