@@ -130,6 +130,7 @@ def claimed(folder: Path | str, *, overwrite: bool = False, resume: bool = False
 
 
 def _explain(path: Path, error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
+    short = error.errno is None and "requested and" in str(error)  # numpy's words for what did not all fit
+    if error.errno == errno.ENOSPC or short:
         return f"no space left on the disk while writing {path}; free some and run the same command again"
     return f"cannot write {path}: {error.strerror or error}"

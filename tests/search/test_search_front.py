@@ -1,4 +1,5 @@
 import csv
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from kws_dendrite.search import TrialResult, pareto_front, pick, write_front_csv
 
 
 def trial(number: int, parameters: int, accuracy: float, arm: str = "plain", **params) -> TrialResult:
-    return TrialResult(number, arm, accuracy, (accuracy,), parameters, 10 * parameters, params, {}, None, "complete", 1.0)
+    return TrialResult(
+        number, arm, accuracy, (accuracy,), parameters, 10 * parameters, params, {}, None, "complete", 1.0
+    )
 
 
 # Few values each, so that ties in one and in both objectives are common.
@@ -36,7 +39,7 @@ def test_the_front_is_what_no_trial_beats(trials):
 @given(many)
 def test_the_front_rises_in_both(trials):
     front = pareto_front(trials)
-    for small, large in zip(front, front[1:], strict=False):
+    for small, large in pairwise(front):
         assert small.parameters < large.parameters and small.validation_accuracy < large.validation_accuracy
 
 

@@ -164,7 +164,10 @@ def test_an_arm_may_join_but_not_be_forgotten(tmp_path, quick):
         ("members", {"members": 2}),
         ("seed", {"seed": 4}),
         ("recipe epochs", {"train": TrainConfig(epochs=9)}),
-        ("recipe batch_size, recipe label_smoothing", {"train": TrainConfig(epochs=8, batch_size=9, label_smoothing=0)}),
+        (
+            "recipe batch_size, recipe label_smoothing",
+            {"train": TrainConfig(epochs=8, batch_size=9, label_smoothing=0)},
+        ),
         ("space channels", {"space": replace(SPACE, channels=(2, 5))}),
         ("data", {"summary": {"digest": "4567"}}),
         ("task unknown", {"summary": {"task": {"unknown": False}}}),

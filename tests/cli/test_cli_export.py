@@ -1,0 +1,99 @@
+import fcntl
+import json
+
+import numpy as np
+import pytest
+from command_line import refuse, succeed, untouched
+
+from kws_dendrite.export import bundle as bundle_module
+from kws_dendrite.output import MARKER
+from kws_dendrite.plain import load_graph
+
+
+@pytest.fixture(scope="module")
+def exported(trained_on_arrays, arrays, tmp_path_factory):
+    """The bundle of a model on Edge Impulse's own features, and what the command said."""
+    folder = tmp_path_factory.mktemp("exported") / "bundle"
+    return folder, succeed("export", trained_on_arrays, "--out", folder, "--data", arrays)
+
+
+def test_for_a_person(exported):
+    folder, outcome = exported
+    lines = outcome.out.splitlines()
+    assert [line.split(":")[0] for line in lines[:-1]] == [
+        "torch -> plain", "plain -> onnx", "plain -> tflite", "onnx_int8", "tflite_int8",
+    ]  # fmt: skip
+    assert lines[-1].endswith(f"bundle in {folder}") and " parameters, " in lines[-1]
+    assert outcome.err == ""
+
+
+def test_a_bundle_of_block_arrays_measures_the_same_as_its_checkpoint(exported, trained_on_arrays, arrays):
+    folder, _ = exported
+    asked = ("--data", arrays, "--split", "validation", "--json")
+    checkpoint = json.loads(succeed("evaluate", "--model", trained_on_arrays, *asked).out)
+    best = json.loads((trained_on_arrays / "model.json").read_text())["metrics"]["validation_loss"]
+    for name in ("graph.npz", "model.onnx", "model.tflite"):
+        report = json.loads(succeed("evaluate", "--model", folder / name, *asked).out)
+        assert report["accuracy"] == checkpoint["accuracy_members"][int(np.argmin(best))]
+        assert report["labels"] == ["0", "1", "2"]
+
+
+def test_the_front_end_beside_it_says_all_that_is_known(exported):
+    folder, _ = exported
+    assert json.loads((folder / "frontend.json").read_text()) == {"coefficients": 13, "task": {}}
+    assert (folder / "labels.txt").read_text() == "0\n1\n2\n"
+    assert load_graph(folder / "graph.npz").input.size == 650
+
+
+def test_a_front_end_of_nothing_will_do(exported, arrays):
+    """As a bundle made elsewhere may have it."""
+    folder, _ = exported
+    before = (folder / "frontend.json").read_bytes()
+    try:
+        (folder / "frontend.json").write_text("{}")
+        succeed("evaluate", "--model", folder, "--data", arrays, "--split", "validation")
+    finally:
+        (folder / "frontend.json").write_bytes(before)
+
+
+def test_again_is_refused_without_overwrite(exported, trained_on_arrays, arrays):
+    folder, _ = exported
+    with untouched(folder):
+        refuse("export", trained_on_arrays, "--out", folder, "--data", arrays, says="add --overwrite")
+
+
+def test_a_folder_in_use_is_refused(exported, trained_on_arrays, arrays):
+    folder, _ = exported
+    with (folder / MARKER).open() as lock, untouched(folder):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refuse("export", trained_on_arrays, "--out", folder, "--data", arrays, "--overwrite", says="is in use")
+
+
+def test_a_failure_midway_leaves_the_earlier_bundle(exported, trained_on_arrays, arrays, monkeypatch):
+    folder, _ = exported
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "model.tflite")
+
+    monkeypatch.setattr(bundle_module, "convert", full)
+    with untouched(folder.parent):
+        refuse("export", trained_on_arrays, "--out", folder, "--data", arrays, "--overwrite", says="no space left")
+        refuse("export", trained_on_arrays, "--out", folder.parent / "new", "--data", arrays, says="no space left")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--member", "2"], "the checkpoint has members 0 to 1; got --member 2"),
+        (["--member", "-1"], "Invalid value for '--member'"),
+        (["--data", "nowhere"], "nowhere is not"),
+    ],
+)
+def test_refuses_options(trained_on_arrays, arrays, tmp_path, options, says):
+    refuse("export", trained_on_arrays, "--out", tmp_path / "new", "--data", arrays, *options, says=says)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refuses_what_is_no_checkpoint(arrays, speech, tmp_path):
+    refuse("export", speech, "--out", tmp_path / "new", "--data", arrays, says="is no checkpoint: it has no model.json")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,96 @@
+import csv
+import json
+
+import pytest
+from command_line import contents, refuse, succeed, untouched
+
+from kws_dendrite.search import Search
+
+
+@pytest.fixture
+def options(arrays):
+    return ("search", arrays, "--trials", 1, "--arms", "plain,gradient", "--epochs", 3, "--members", 1)
+
+
+@pytest.fixture(scope="module")
+def searched(arrays, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searched") / "search"
+    outcome = succeed(
+        "search", arrays, "--out", folder, "--trials", 1, "--arms", "plain,gradient", "--epochs", 3, "--members", 1
+    )
+    return folder, outcome
+
+
+def test_for_a_person(searched):
+    folder, outcome = searched
+    assert "Front, validation accuracy" in outcome.out
+    assert outcome.out.splitlines()[-1] == f"{folder}/front.csv, front.png, trials.json"
+    assert "trial 0 (plain), 1 of 2: " in outcome.err and "trial 1 (gradient), 2 of 2: " in outcome.err
+
+
+def test_what_it_wrote_can_be_read(searched):
+    folder, _ = searched
+    trials = json.loads((folder / "trials.json").read_text())
+    assert [(trial["number"], trial["arm"]) for trial in trials] == [(0, "plain"), (1, "gradient")]
+    with (folder / "front.csv").open(newline="") as file:
+        front = list(csv.DictReader(file))
+    by_number = {trial["number"]: trial for trial in trials}
+    for row in front:
+        assert int(row["parameters"]) == by_number[int(row["number"])]["parameters"]
+    assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_command_again_trains_nothing_and_says_the_same(searched, options, monkeypatch):
+    folder, _ = searched
+    monkeypatch.setattr(Search, "_trial", None)
+    before = contents(folder)
+    outcome = succeed(*options, "--out", folder, "--json")
+    assert outcome.out.count("\n") == 1 and outcome.err == ""
+    report = json.loads(outcome.out)
+    assert report["trials"] == 2 and report["folder"] == str(folder)
+    trials = json.loads(before["trials.json"])
+    assert report["front"] == [trials[trial["number"]] for trial in report["front"]]
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--epochs", 4], "started with another recipe epochs"),
+        (["--members", 2], "started with another members"),
+        (["--seed", 1], "started with another seed"),
+        (["--coefficients", 26], "started with another front end coefficients"),
+        (["--arms", "plain"], "has the arm gradient too"),
+    ],
+)
+def test_another_setting_is_refused_by_name(searched, options, more, says):
+    folder, _ = searched
+    with untouched(folder):
+        refuse(*options, "--out", folder, *more, says=says)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (
+            ["--arms", "plain,dendritic"],
+            "arms are some of plain, gradient, perforated, each once; got plain, dendritic",
+        ),
+        (["--arms", ""], "got none"),
+        (["--trials", 0], "trials and members are at least 1"),
+        (["--arms", "perforated", "--epochs", 6], "6 epochs leave none for 3 cycles"),
+        (["--coefficients", 12], "no multiple of 12"),
+    ],
+)
+def test_a_wrong_value_is_one_line_and_leaves_no_folder(options, tmp_path, more, says):
+    refuse(*options, "--out", tmp_path / "new", *more, says=says)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_corrupt_journal_is_one_line(options, tmp_path):
+    folder = tmp_path / "search"
+    folder.mkdir()
+    (folder / ".kws_dendrite").touch()
+    (folder / "journal.log").write_text("not a journal\n")
+    with untouched(folder):
+        refuse(*options, "--out", folder, says="journal.log is damaged or not a search's journal")
