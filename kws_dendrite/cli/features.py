@@ -30,7 +30,8 @@ def features(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the features of one clip: frames, coefficients, range of values, time to compute."""
-    from kws_dendrite.frontend import configure, parse_assignments
+    from kws_dendrite.frontend import configure
+    from kws_dendrite.settings import parse_assignments
 
     config = configure(frontend, parse_assignments(settings or []))
     pictures = [plot] if plot else []

@@ -71,7 +71,8 @@ def holds_arrays(data: str) -> bool:
 def load_features(choice: Choice, console: Console) -> FeatureBank:
     """Clips to features, with a progress bar; or an Edge Impulse block's arrays as they are."""
     from kws_dendrite.data import AugmentConfig, build_bank, load_block_arrays, load_dataset
-    from kws_dendrite.frontend import FeatureCache, configure, parse_assignments
+    from kws_dendrite.frontend import FeatureCache, configure
+    from kws_dendrite.settings import parse_assignments
 
     if holds_arrays(choice.data):
         for name, given in (("--keywords", choice.keywords), ("--set", choice.settings)):

@@ -53,10 +53,9 @@ def train(
     """Train one architecture, P seeds at once. Ctrl-C keeps the best so far as a usable checkpoint."""
     from rich.console import Console
 
-    from kws_dendrite.frontend import parse_assignments
     from kws_dendrite.models import configure_model
     from kws_dendrite.output import claimed
-    from kws_dendrite.settings import parse_settings
+    from kws_dendrite.settings import parse_assignments, parse_settings
     from kws_dendrite.training.config import TrainConfig
     from kws_dendrite.training.growth import share_epochs
 

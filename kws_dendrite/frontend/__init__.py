@@ -16,7 +16,6 @@ from kws_dendrite.frontend.config import (
     configure,
     feature_shape,
     from_json,
-    parse_assignments,
     to_json,
 )
 from kws_dendrite.frontend.logmel import logmel, logmel_float64
@@ -52,7 +51,6 @@ __all__ = [
     "mfcc_float64",
     "mfe",
     "mfe_float64",
-    "parse_assignments",
     "to_json",
 ]
 

@@ -1,8 +1,7 @@
 """Settings of the front ends, with Edge Impulse's parameter names and defaults."""
 
 import dataclasses
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,6 +9,7 @@ from kws_dendrite.errors import ConfigError
 from kws_dendrite.frontend import checks
 from kws_dendrite.frontend.framing import count_frames, near_ceil
 from kws_dendrite.frontend.mel import htk_filterbank
+from kws_dendrite.settings import check_names, parse_settings
 
 MOST_FRAMES = 500  # the limit of Edge Impulse's blocks
 
@@ -190,7 +190,7 @@ def from_json(values: Mapping[str, Any]) -> FrontEndConfig:
         raise ConfigError(f'front-end settings need "block", one of {", ".join(BLOCKS)}')
     kind = _kind(values["block"])
     fields = {name: value for name, value in values.items() if name != "block"}
-    _check_names(kind, fields)
+    check_names(kind, fields, f"the {kind.block} front end")
     return kind(**fields)
 
 
@@ -201,53 +201,11 @@ def configure(block: str, settings: Mapping[str, str]) -> FrontEndConfig:
         ConfigError: an unknown block or field (the nearest is offered), or text that is no value of the field's type.
     """
     kind = _kind(block)
-    _check_names(kind, settings)
-    types = {field.name: field.type for field in dataclasses.fields(kind)}
-    return kind(**{name: _parse(name, text, types[name]) for name, text in settings.items()})
-
-
-def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
-    """["num_filters=40", ...], as options give them, to {"num_filters": "40", ...} for `configure`.
-
-    Raises:
-        ConfigError: no "=", no name, or a name given twice.
-    """
-    settings: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        name = name.strip()
-        if not equals or not name:
-            raise ConfigError(f"expected NAME=VALUE, such as num_filters=40, got {text!r}")
-        if name in settings:
-            raise ConfigError(f"{name} is set twice, to {settings[name]!r} and {value!r}: give it once")
-        settings[name] = value
-    return settings
-
-
-def _parse(name: str, text: str, wanted: type) -> Any:
-    text = str(text).strip()
-    if wanted is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() not in words:
-            raise ConfigError(f"{name} must be true or false, got {text!r}")
-        return words[text.lower()]
-    try:
-        return wanted(text)
-    except ValueError:
-        noun = "a whole number" if wanted is int else "a number"
-        raise ConfigError(f"{name} must be {noun}, got {text!r}") from None
+    check_names(kind, settings, f"the {block} front end")
+    return parse_settings(kind, settings)
 
 
 def _kind(block: Any) -> type[FrontEndConfig]:
     if not isinstance(block, str) or block not in BLOCKS:
         raise ConfigError(f"unknown front end {block!r}: use one of {', '.join(BLOCKS)}")
     return BLOCKS[block]
-
-
-def _check_names(kind: type[FrontEndConfig], given: Mapping[str, Any]) -> None:
-    known = [field.name for field in dataclasses.fields(kind)]
-    for name in given:
-        if name not in known:
-            nearest = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(known)}"
-            raise ConfigError(f"the {kind.block} front end has no setting {name!r}; {hint}")

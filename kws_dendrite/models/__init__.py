@@ -14,7 +14,7 @@ from kws_dendrite.models.edge_impulse import EdgeImpulse1dConfig, EdgeImpulse2dC
 from kws_dendrite.models.paper import PaperConfig, paper
 from kws_dendrite.models.separable import Separable, SeparableConfig
 from kws_dendrite.models.spark import Spark, SparkConfig
-from kws_dendrite.settings import parse_settings
+from kws_dendrite.settings import check_names, parse_settings
 
 ModelConfig = SeparableConfig | EdgeImpulse1dConfig | EdgeImpulse2dConfig | PaperConfig | BcResNetConfig | SparkConfig
 
@@ -70,12 +70,7 @@ def config_from_json(value: Mapping[str, Any]) -> ModelConfig:
     family = settings.pop("family", None)
     if family not in FAMILIES:
         raise ConfigError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}")
-    known = [field.name for field in dataclasses.fields(FAMILIES[family])]
-    for name in settings:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}"
-            raise ConfigError(f"family {family!r} has no setting {name!r}{hint}")
+    check_names(FAMILIES[family], settings, f"family {family!r}")
     try:
         return FAMILIES[family](**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
     except TypeError as error:

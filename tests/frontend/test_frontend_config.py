@@ -15,9 +15,9 @@ from kws_dendrite.frontend import (
     configure,
     feature_shape,
     from_json,
-    parse_assignments,
     to_json,
 )
+from kws_dendrite.settings import parse_assignments
 
 ALL = (MfccConfig, MfeConfig, LogMelConfig)
 
@@ -175,7 +175,7 @@ def test_configure():
     ("block", "text", "message"),
     [
         ("mfcc", {"num_filter": "40"}, "did you mean num_filters"),
-        ("mfcc", {"num_filters": "many"}, "num_filters must be a whole number, got 'many'"),
+        ("mfcc", {"num_filters": "many"}, "num_filters is a whole number; got 'many'"),
         ("mfcc", {"num_filters": "40.5"}, "whole number"),
         ("mfcc", {"pre_cof": ""}, "pre_cof must be a number"),
         ("mfcc", {"pre_cof": "nan"}, "finite"),
