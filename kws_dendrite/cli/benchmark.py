@@ -13,7 +13,10 @@ def benchmark(
     runs: Annotated[int, typer.Option(min=10, help="Single-clip runs to time for each artefact.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Time every artefact of a bundle on this machine, one thread, one clip at a time."""
+    """Time a bundle's artefacts on this machine.
+
+    One thread, one clip at a time; says nothing about a device.
+    """
     from rich.console import Console
     from rich.table import Table
 

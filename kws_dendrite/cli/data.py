@@ -39,7 +39,10 @@ def data(
     to: Annotated[Path, typer.Option(help="After 'download': the folder to put it in.")] = Path("."),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show a data folder's classes, clips, speakers, seconds, partitions, clipped and silent clips."""
+    """Show what a data folder holds.
+
+    Classes, clips, speakers, seconds, partitions, clipped and silent clips. `data download NAME` fetches a public set.
+    """
     from rich.console import Console
 
     progress = Console(stderr=True)

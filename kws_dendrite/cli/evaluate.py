@@ -25,7 +25,10 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     as_json: inputs.JsonOption = False,
 ) -> None:
-    """Measure accuracy with its 95 % interval, recall by class and the confusion matrix."""
+    """Measure a model's accuracy.
+
+    With its 95 % interval, recall by class and the confusion matrix.
+    """
     from rich.console import Console
 
     from kws_dendrite.output import write_json

@@ -26,7 +26,11 @@ def export(
     overwrite: inputs.OverwriteOption = False,
     as_json: inputs.JsonOption = False,
 ) -> None:
-    """Fold, write ONNX and TFLite, float and int8, and check every hop on the validation clips."""
+    """Write ONNX and TFLite, and check them.
+
+    Folds the best seed, writes float and int8 artefacts, and holds every hop to the trained model on the validation
+    clips.
+    """
     from rich.console import Console
 
     from kws_dendrite.training.checkpoint import load_checkpoint

@@ -29,7 +29,10 @@ def features(
     plot: Annotated[Path | None, typer.Option(help="Draw the features: a .png file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show the features of one clip: frames, coefficients, range of values, time to compute."""
+    """Show the features of one clip.
+
+    Frames, coefficients, range of values, time to compute.
+    """
     from kws_dendrite.frontend import configure
     from kws_dendrite.settings import parse_assignments
 

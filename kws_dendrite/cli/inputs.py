@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kws_dendrite.models import ModelConfig
 
 DataArgument = Annotated[str, typer.Argument(help="A data folder, or 'demo'.", show_default=False)]
-DataOption = Annotated[str, typer.Option("--data", help="A data folder, or 'demo'.", show_default=False)]
+DataOption = Annotated[str, typer.Option("--data", help="A data folder, or 'demo'.")]
 KeywordsOption = Annotated[
     str | None, typer.Option(help="Words to spot, with commas between; other words become _unknown_.")
 ]

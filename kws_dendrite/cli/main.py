@@ -44,8 +44,8 @@ def _register() -> None:
 
 def main() -> None:
     """Run one command. A user's error is one line on standard error and exit status 2; Ctrl-C is 130."""
-    _register()
     try:
+        _register()
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else app.info.name

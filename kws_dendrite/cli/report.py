@@ -12,7 +12,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where to write; report.html in the run folder by default.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
-    """Write report.html: one self-contained page that opens offline."""
+    """Write a run's report.
+
+    report.html: one self-contained page that opens offline.
+    """
     from kws_dendrite.report.page import write_report
 
     path = write_report(run_folder, out)

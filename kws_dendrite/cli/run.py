@@ -45,7 +45,11 @@ def run(
     overwrite: inputs.OverwriteOption = False,
     as_json: inputs.JsonOption = False,
 ) -> None:
-    """Search, pick, train, fold, export, check parity, time on the host, evaluate once on test, write the report."""
+    """From clips to a checked bundle.
+
+    Searches, picks, trains, folds, exports, checks parity, times on the host, evaluates once on test, and writes the
+    report.
+    """
     from rich.console import Console
 
     from kws_dendrite import __version__
@@ -151,7 +155,8 @@ def _search(
     results = run_search(folder, bank, plan, console)
     console.print(front_table([trial.to_json() for trial in results]))
     picked = pick(results, max_params)
-    console.print(f"picked trial {picked.number} ({picked.arm}, {picked.parameters:,} parameters)", highlight=False)
+    limit = "" if max_params is None else f" of at most {max_params:,} parameters"
+    inputs.say(console, f"picked trial {picked.number} ({picked.arm}, {picked.parameters:,}), the most accurate{limit}")
     return picked
 
 

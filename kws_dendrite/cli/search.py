@@ -33,7 +33,11 @@ def search(
     speaker_pattern: inputs.SpeakerOption = None,
     as_json: inputs.JsonOption = False,
 ) -> None:
-    """Search shape and recipe; the front as table, front.csv and front.png. The same command resumes after Ctrl-C."""
+    """Search accuracy against parameters.
+
+    Shape and recipe, plain and dendritic; the front as table, front.csv and front.png. The same command resumes after
+    Ctrl-C.
+    """
     from rich.console import Console
 
     from kws_dendrite.output import claimed

