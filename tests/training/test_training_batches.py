@@ -137,6 +137,14 @@ def test_masks_are_one_span_each_filled_with_the_clips_mean():
     assert set(frequencies) == {1, 2}
 
 
+def test_members_are_masked_each_in_its_own_way():
+    bank = numbered_bank(copies=1, clips=12)
+    alike = replace(bank, train=bank.train[:, :1].repeat(12, axis=1))
+    x, _ = epoch(alike, replace(PLAIN, time_mask=4))
+    assert not torch.equal(x[0], x[1])
+    assert not torch.equal(x[:, :3], x[:, 3:6])  # nor are all batches
+
+
 @pytest.mark.parametrize("which", ["time_mask", "frequency_mask"])
 def test_one_mask_alone(which):
     x, labels = epoch(numbered_bank(copies=1, clips=30), replace(PLAIN, **{which: 2}))
