@@ -38,8 +38,9 @@ class TrainingScreen:
 
     def growth(self, step: GrowthStep) -> None:
         """A growth step was judged."""
+        after = "diverged" if step.loss_after is None else f"{step.loss_after:.4f}"
         verdict = "kept" if step.accepted else "rolled back"
         self.console.print(
             f"dendrite {step.dendrites} ({step.kind}): validation loss "
-            f"{step.loss_before:.4f} -> {step.loss_after:.4f}, {verdict}"
+            f"{step.loss_before:.4f} -> {after}, {verdict}"
         )

@@ -116,7 +116,7 @@ def growth_plan(mode: str, settings: dict[str, str]) -> "DendriteConfig | None":
         return None
     if mode not in ("gradient", "perforated"):
         raise ConfigError(f"--dendrites is none, gradient or perforated; got {mode!r}")
-    return parse_settings(DendriteConfig, {"mode": mode, **settings})
+    return parse_settings(DendriteConfig, settings, mode=mode)
 
 
 def fit(

@@ -15,7 +15,8 @@ class TrainConfig:
     weight_decay: on weights alone, not on biases, BatchNorm or a dendrite's t.
     label_smoothing: share of the target spread over all classes.
     warmup_epochs: linear rise from 0.
-    patience: stop when no member's validation loss has improved for so many epochs; 0 never stops.
+    patience: end a cycle when no member's validation loss has improved on the cycle's lowest for so many epochs; 0
+        never does.
     clean_share: how often a clip is drawn as recorded and not from an augmented copy.
     shift_frames: features are shifted by up to so many frames either way, edges repeated.
     time_mask, frequency_mask: longest mask in frames and in coefficients, one each a clip; 0 is off.

@@ -19,7 +19,7 @@ from torch import nn
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.dendrites import DendriteConfig, attach, draw_candidates, insert, train_candidates
 from kws_dendrite.dendrites.growth import remove_stale_wrappers
-from kws_dendrite.errors import ConfigError
+from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.training.batches import PopulationBatches
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.loop import CycleResult, EpochRecord, Progress, cross_entropy, fit_statistics, train_cycle
@@ -29,14 +29,17 @@ CALIBRATION_BATCHES = 2  # of 128 clips: a neuron's mean and deviation to a few 
 
 @dataclass(frozen=True)
 class GrowthStep:
-    """What one growth step did. Losses are the population's mean at the members' best epochs."""
+    """What one growth step did.
+
+    Losses are the population's mean at the members' best epochs; `loss_after` is None where the grown net diverged.
+    """
 
     epoch: int
     dendrites: int
     kind: str
     accepted: bool
     loss_before: float
-    loss_after: float
+    loss_after: float | None
     scores: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -108,17 +111,21 @@ def train(
         except KeyboardInterrupt:
             result.interrupted = True
             break
-        cycle = train_cycle(
-            grown,
-            bank,
-            config,
-            seed_here,
-            phase=f"dendrite {step}",
-            first_epoch=len(result.history),
-            progress=progress,
-        )
-        loss_before, loss_after = _mean(result.best_loss), _mean(cycle.best_loss)
-        accepted = loss_after < loss_before * (1 - growth.min_improvement)
+        loss_before = _mean(result.best_loss)
+        try:
+            cycle = train_cycle(
+                grown,
+                bank,
+                config,
+                seed_here,
+                phase=f"dendrite {step}",
+                first_epoch=len(result.history),
+                progress=progress,
+            )
+            loss_after = _mean(cycle.best_loss)
+        except DataError:  # the grown net diverged, the one before did not: growth that does not help
+            cycle, loss_after = CycleResult(), None
+        accepted = loss_after is not None and loss_after < loss_before * (1 - growth.min_improvement)
         record = GrowthStep(
             len(result.history), step, growth.mode, accepted, loss_before, loss_after, scores
         )

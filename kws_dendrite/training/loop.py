@@ -119,6 +119,7 @@ def train_cycle(
     total, warmup = config.epochs * len(batches), config.warmup_epochs * len(batches)
     keeper = BestMembers(model, *validate(model, validation, validation_labels)) if first_epoch else BestMembers(model)
     result = CycleResult()
+    lowest, stale = torch.full((P,), math.inf), 0  # of this cycle, whose high rate first makes any net worse
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # dropout's own stream; the caller's is put back
         try:
@@ -150,7 +151,9 @@ def train_cycle(
                 result.history.append(record)
                 if progress:
                     progress(record, config.epochs)
-                if config.patience and keeper.stale >= config.patience:
+                stale = 0 if (losses < lowest).any() else stale + 1
+                lowest = torch.minimum(lowest, losses)
+                if config.patience and stale >= config.patience:
                     break
         except KeyboardInterrupt:
             result.interrupted = True
@@ -212,12 +215,10 @@ class BestMembers:
         self.loss = torch.full((self.members,), math.inf) if loss is None else loss.clone()
         self.accuracy = torch.zeros(self.members) if accuracy is None else accuracy.clone()
         self.state = {name: value.clone() for name, value in model.state_dict().items()}
-        self.stale = 0
 
     def offer(self, loss: Tensor, accuracy: Tensor) -> None:
         """Take the present state of the members whose loss is the lowest so far."""
         better = loss < self.loss
-        self.stale = 0 if better.any() else self.stale + 1
         if not better.any():
             return
         self.loss[better], self.accuracy[better] = loss[better], accuracy[better]

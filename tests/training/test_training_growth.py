@@ -8,7 +8,7 @@ import torch
 from tiny_bank import F, K, T, make_bank, net, same, state
 
 from kws_dendrite.dendrites import DendriteConfig, Dendritic, dendritic_layers
-from kws_dendrite.errors import ConfigError
+from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.models import PaperConfig, build_model
 from kws_dendrite.training import growth as growth_module
 from kws_dendrite.training.config import TrainConfig
@@ -236,3 +236,18 @@ def test_ctrl_c_between_restarts_stops_them(bank):
     assert result.interrupted
     assert len(result.history) == 3
     assert figures(result.model, bank) == (result.best_loss, result.best_accuracy)
+
+
+def test_a_grown_net_that_diverges_is_rolled_back(bank, monkeypatch):
+    original = growth_module.train_cycle
+
+    def diverge(model, *args, **settings):
+        if settings["phase"].startswith("dendrite"):
+            raise DataError("the training loss is nan")
+        return original(model, *args, **settings)
+
+    monkeypatch.setattr(growth_module, "train_cycle", diverge)
+    result = train(net(), bank, QUICK, growth=GRADIENT)
+    assert [(step.accepted, step.loss_after) for step in result.growth] == [(False, None)]
+    assert not dendritic_layers(result.model)
+    assert len(result.history) == QUICK.epochs

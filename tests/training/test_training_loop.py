@@ -143,13 +143,13 @@ def test_best_members_are_kept_one_by_one():
     assert model.blocks[0].pointwise.weight is model.blocks[1].pointwise.weight  # still shared
 
 
-def test_stale_counts_epochs_in_which_no_member_improved():
-    keeper = BestMembers(net(2))
-    counts = []
-    for losses in ([1.0, 1.0], [2.0, 0.9], [2.0, 2.0], [1.0, 0.9], [0.5, 9.0]):
-        keeper.offer(torch.tensor(losses), torch.zeros(2))
-        counts.append(keeper.stale)
-    assert counts == [0, 0, 1, 2, 0]
+def test_patience_counts_from_the_cycles_own_lowest(bank, monkeypatch):
+    """A restart begins far above the loss that it came with; it is given up only once it no longer falls."""
+    losses = iter([[0.1, 0.1], [5.0, 5.0], [4.0, 4.0], [3.0, 3.0], [3.0, 3.0], [3.0, 3.0], [0.0, 0.0]])
+    monkeypatch.setattr(loop, "validate", lambda *_: (torch.tensor(next(losses)), torch.zeros(2)))
+    result = train_cycle(net(), bank, replace(QUICK, epochs=20, patience=2), 0, first_epoch=7)
+    assert [record.epoch for record in result.history] == list(range(7, 12))
+    assert result.best_loss == pytest.approx([0.1, 0.1])
 
 
 def test_early_stopping(bank, monkeypatch):
