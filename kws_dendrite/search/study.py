@@ -6,7 +6,6 @@ stopped and resumed proposes what an uninterrupted one would have.
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,8 +14,6 @@ from typing import Any
 
 import optuna
 from optuna.samplers import TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from kws_dendrite.data.bank import FeatureBank
@@ -26,6 +23,7 @@ from kws_dendrite.fold import fold
 from kws_dendrite.models import build_model, config_to_json
 from kws_dendrite.plain import cost
 from kws_dendrite.search.front import TrialResult
+from kws_dendrite.search.journal import open_journal
 from kws_dendrite.search.space import ARMS, CANDIDATE_EPOCHS, Arm, Space, suggest
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import share_epochs, train
@@ -70,16 +68,10 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            mend(self.folder / JOURNAL)
-            self.storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
-            existing = {study.study_name for study in self.storage.get_all_studies()}
         except OSError as error:
-            raise OutputError(f"cannot write {self.folder / JOURNAL}: {error.strerror or error}") from error
-        except Exception as error:  # a damaged line makes optuna's replay raise whatever it happens to meet
-            raise OutputError(
-                f"{self.folder / JOURNAL} is damaged or not a search's journal ({str(error) or type(error).__name__}); "
-                "name another folder, or delete it to start over"
-            ) from error
+            raise OutputError(f"cannot write {self.folder}: {error.strerror or error}") from error
+        self.storage = open_journal(self.folder / JOURNAL)
+        existing = {study.study_name for study in self.storage.get_all_studies()}
         forgotten = sorted(existing - set(config.arms))
         if forgotten:
             raise ConfigError(f"the search in {self.folder} has the arm {', '.join(forgotten)} too; name it in arms")
@@ -190,26 +182,6 @@ class Search:
         study.tell(trial, [accuracy, counted.parameters])
         place = list(self.studies).index(arm)
         return _result(self._finished(arm)[-1], arm, k * len(self.studies) + place)
-
-
-def mend(journal: Path) -> None:
-    """Cut off a last line that is not whole: a process was killed, or the disk was full, while it was written.
-
-    Raises:
-        ValueError: the first line is no journal's; the file is left as it is.
-    """
-    content = journal.read_bytes() if journal.is_file() else b""
-    if not content:
-        return
-    if not content.startswith(b'{"op_code":'):
-        raise ValueError("its first line is of another kind")
-    start = content.rfind(b"\n", 0, -1) + 1  # of the last line
-    try:
-        whole = content.endswith(b"\n") and isinstance(json.loads(content[start:]), dict)
-    except ValueError:
-        whole = False
-    if not whole:
-        os.truncate(journal, start)
 
 
 def _differing(before: dict[str, Any], here: dict[str, Any]) -> list[str]:

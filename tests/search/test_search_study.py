@@ -9,7 +9,7 @@ from kws_dendrite.data import FeatureBank
 from kws_dendrite.errors import ConfigError, OutputError
 from kws_dendrite.search import ARMS, Search, SearchConfig, Space
 from kws_dendrite.search import study as study_module
-from kws_dendrite.search.study import JOURNAL, STARTUP_TRIALS, mend
+from kws_dendrite.search.study import JOURNAL, STARTUP_TRIALS
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import TrainResult
 
@@ -213,32 +213,6 @@ def test_damage_in_the_middle_is_refused(tmp_path, quick):
     (tmp_path / JOURNAL).write_bytes(b"".join(lines))
     with pytest.raises(OutputError, match="is damaged"):
         search(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("content", "left"),
-    [
-        (b"", b""),
-        (b'{"op_code":0}\n{"op_code":2}\n', b'{"op_code":0}\n{"op_code":2}\n'),
-        (b'{"op_code":0}\n{"op_code":2}', b'{"op_code":0}\n'),
-        (b'{"op_code":0}\n{"op_c', b'{"op_code":0}\n'),
-        (b'{"op_code":0}\n{"op_c\n', b'{"op_code":0}\n'),
-        (b'{"op_code":0}\n\0\0\0\0', b'{"op_code":0}\n'),
-        (b'{"op_code":0}\n\n', b'{"op_code":0}\n'),
-        (b'{"op_code":0', b""),
-    ],
-)
-def test_a_last_line_that_is_not_whole_is_cut_off(tmp_path, content, left):
-    (tmp_path / JOURNAL).write_bytes(content)
-    mend(tmp_path / JOURNAL)
-    assert (tmp_path / JOURNAL).read_bytes() == left
-
-
-def test_a_file_of_another_kind_is_not_mended(tmp_path):
-    (tmp_path / JOURNAL).write_bytes(b"a diary\nwithout an end")
-    with pytest.raises(ValueError, match="another kind"):
-        mend(tmp_path / JOURNAL)
-    assert (tmp_path / JOURNAL).read_bytes() == b"a diary\nwithout an end"
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
