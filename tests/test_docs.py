@@ -99,7 +99,7 @@ def test_each_link_leads_somewhere(page):
 
 @pytest.mark.skipif(not (ROOT / "docs" / "results").is_dir(), reason="the results have not been added yet")
 def test_each_picture_is_there():
-    """docs/results/pareto.png comes with the first results, drawn by benchmarks/real_speech.py, and then stays."""
+    """docs/results/real_speech/pareto.png comes with the first results, drawn by benchmarks/real_speech.py, and then stays."""
     for target in LINK.findall(README):
         if target.endswith(".png"):
             assert (ROOT / target).read_bytes().startswith(b"\x89PNG"), target
@@ -109,7 +109,7 @@ def test_it_opens_with_the_two_commands_a_picture_and_a_limitation():
     opening = "\n".join(README.splitlines()[:OPENING_LINES])
     assert "make demo" in opening
     assert "make test" in opening
-    assert re.search(r"!\[[^\]]{20,}\]\(docs/results/pareto\.png\)", opening)  # described in words, too
+    assert re.search(r"!\[[^\]]{20,}\]\(docs/results/real_speech/pareto\.png\)", opening)  # described in words, too
     assert "limitation" in opening
 
 

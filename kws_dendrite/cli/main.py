@@ -46,7 +46,7 @@ def main() -> None:
     """Run one command. A user's error is one line on standard error and exit status 2; Ctrl-C is 130."""
     try:
         _register()
-        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        status = app(sys.argv[1:] or ["--help"], prog_name="kws-dendrite", standalone_mode=False)
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else app.info.name
         status = _fail(f"{error.format_message().rstrip('.')}; see {command} --help")

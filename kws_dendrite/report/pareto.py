@@ -76,7 +76,7 @@ def _figure(
     title = "\n".join(textwrap.wrap(f"{dataset}: accuracy against size", 70))
     figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold")
     axes.set_title(subtitle(points, clips, split), loc="left", fontsize=9, color="#555555")
-    axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+    axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor="none")
     if synthetic:
         axes.text(
             0.015, 0.975, STAMP.upper(), transform=axes.transAxes, ha="left", va="top", fontsize=11,

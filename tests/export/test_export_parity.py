@@ -66,7 +66,7 @@ def tamper_onnx(path, name):
     [
         ("normalised/scale", "normalised"),
         ("stem/bias", "stem"),
-        ("block/depthwise", "depthwise_0"),
+        ("block/depthwise/shared", "depthwise_0"),
         ("pointwise_1/bias", "pointwise_1"),
         ("dendrite/weight", "dendrite"),
         ("dendrite_strength/bias", "dendrite_strength"),

@@ -153,7 +153,7 @@ def test_messages_are_one_line():
         ({"block": "spectrogram"}, "use one of mfcc, mfe, logmel"),
         ({"block": ["mfcc"]}, "use one of mfcc, mfe, logmel"),
         ({"block": "mfcc", "pre_cov": 0.98}, "no setting 'pre_cov'; did you mean pre_cof"),
-        ({"block": "mfe", "zzz": 1}, "no setting 'zzz'; it has sampling_freq"),
+        ({"block": "mfe", "zzz": 1}, "no setting 'zzz'; known: sampling_freq"),
         ({"block": "mfcc", "num_filters": None}, "finite number"),
     ],
 )
@@ -177,7 +177,7 @@ def test_configure():
         ("mfcc", {"num_filter": "40"}, "did you mean num_filters"),
         ("mfcc", {"num_filters": "many"}, "num_filters is a whole number; got 'many'"),
         ("mfcc", {"num_filters": "40.5"}, "whole number"),
-        ("mfcc", {"pre_cof": ""}, "pre_cof must be a number"),
+        ("mfcc", {"pre_cof": ""}, "pre_cof is a number"),
         ("mfcc", {"pre_cof": "nan"}, "finite"),
         ("logmel", {"remove_mean": "perhaps"}, "true or false"),
         ("mfc", {}, "unknown front end 'mfc'"),
