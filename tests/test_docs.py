@@ -99,7 +99,7 @@ def test_each_link_leads_somewhere(page):
 
 @pytest.mark.skipif(not (ROOT / "docs" / "results").is_dir(), reason="the results have not been added yet")
 def test_each_picture_is_there():
-    """docs/results/real_speech/pareto.png comes with the first results, drawn by benchmarks/real_speech.py, and then stays."""
+    """The front on real speech, drawn by benchmarks/real_speech.py, and any other."""
     for target in LINK.findall(README):
         if target.endswith(".png"):
             assert (ROOT / target).read_bytes().startswith(b"\x89PNG"), target
