@@ -50,9 +50,12 @@ ARM_OF = {  # row name without its size -> its series in the picture
     "wider": "plain separable, log-mel",
     "separable-mfcc": "plain separable, MFCC",
     "separable-mfe": "plain separable, MFE",
+    "gradient-all": "gradient dendrites, log-mel",
+    "perforated-all": "perforated dendrites, log-mel",
     "gradient": "gradient dendrites, log-mel",
     "perforated": "perforated dendrites, log-mel",
 }
+CONTROLS = {"all-700": ("restarted-700", "wider-1400")}  # the same net, and the plain one of the same folded size
 SHARED, THREE = {"blocks": (0, 0), "dilations": (1, 3)}, {"blocks": (0, 0, 1), "dilations": (1, 2, 3)}
 
 
@@ -106,9 +109,14 @@ def rows() -> list[Row]:
         found.append(Row(f"restarted-{size}", "separable, restarted", mel, on_mel, TWICE, restarts=1))
         found.append(Row(f"wider-{size}", "separable, wider, restarted", mel, wider, TWICE, restarts=1))
         head = DendriteConfig(mode="gradient", layers="head", activation="tanh")
-        found.append(Row(f"gradient-{size}", "gradient dendrites", mel, on_mel, TWICE, head))
         frozen = replace(head, mode="perforated", candidate_epochs=CANDIDATE_EPOCHS)
-        found.append(Row(f"perforated-{size}", "perforated dendrites", mel, on_mel, AROUND_CANDIDATES, frozen))
+        found.append(Row(f"gradient-{size}", "gradient dendrites, head", mel, on_mel, TWICE, head))
+        found.append(Row(f"perforated-{size}", "perforated dendrites, head", mel, on_mel, AROUND_CANDIDATES, frozen))
+        if size == "700":  # 1,664 parameters, the size of "wider-1400"
+            everywhere, frozen = (replace(plan, layers="all", activation="relu") for plan in (head, frozen))
+            found.append(Row("gradient-all-700", "gradient dendrites, all layers", mel, on_mel, TWICE, everywhere))
+            title = "perforated dendrites, all layers"
+            found.append(Row("perforated-all-700", title, mel, on_mel, AROUND_CANDIDATES, frozen))
     found.append(Row("edge-impulse-1d", "Edge Impulse stock 1-D CNN", mfcc, EdgeImpulse1dConfig(50, 13, K), STOCK))
     found.append(Row("paper-2d", "3 x 3 family, 4-8-8", mfcc, PaperConfig(50, 13, K), PAPER))
     return found
@@ -308,14 +316,15 @@ def comparisons(results: list[dict]) -> str:
     ]
     for result in results:
         mode, _, size = result["name"].partition("-")
-        if mode not in ("gradient", "perforated") or not {f"restarted-{size}", f"wider-{size}"} <= set(by_name):
+        controls = CONTROLS.get(size, (f"restarted-{size}", f"wider-{size}"))
+        if mode not in ("gradient", "perforated") or not set(controls) <= set(by_name):
             continue
         cells = []
-        for other in ("restarted", "wider"):
-            difference = paired_difference(by_name[result["name"]], by_name[f"{other}-{size}"])
+        for control in controls:
+            difference = paired_difference(by_name[result["name"]], by_name[control])
             low, high = difference.interval
             cells.append(f"{difference.mean:+.2f} [{low:+.2f}, {high:+.2f}]")
-        lines.append(f"| {mode}, {result['parameters']:,} parameters | {cells[0]} | {cells[1]} |")
+        lines.append(f"| {result['title']}, {result['parameters']:,} parameters | {cells[0]} | {cells[1]} |")
     return "\n".join(lines) + "\n"
 
 
