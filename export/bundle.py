@@ -17,7 +17,7 @@ from kws_dendrite.export.onnx_int8 import write_onnx_int8
 from kws_dendrite.export.parity import ParityReport, check_parity
 from kws_dendrite.export.predictor import TFLitePredictor
 from kws_dendrite.export.tflite import TFLiteJob, check_calibration, convert
-from kws_dendrite.output import MARKER, claimed, replacing, write_json, write_text
+from kws_dendrite.output import claimed, replacing, write_json, write_text
 from kws_dendrite.plain import Cost, Graph, cost, interpret, save_graph
 
 CALIBRATION_CLIPS = 500  # ranges settle well before; more only costs time
@@ -91,20 +91,12 @@ def write_bundle(
     if not graph.labels:
         raise ExportError("a bundle needs the names of its classes; fold the model with its labels")
     calibration = check_calibration(graph, calibration)
-    existed, marked = folder.exists(), (folder / MARKER).exists()
-    try:
-        with claimed(folder, overwrite=overwrite), _beside(folder) as temporary:
-            bundle = _build(
-                graph, temporary, calibration, validation_x, validation_y, dict(frontend), card,
-                (torch_probabilities, torch_logits, torch_outputs), progress or (lambda phrase: None),
-            )  # fmt: skip
-            _move(temporary, folder)
-    except BaseException:
-        if not marked and folder.is_dir() and {entry.name for entry in folder.iterdir()} == {MARKER}:
-            (folder / MARKER).unlink()
-            if not existed:
-                folder.rmdir()
-        raise
+    with claimed(folder, overwrite=overwrite), _beside(folder) as temporary:
+        bundle = _build(
+            graph, temporary, calibration, validation_x, validation_y, dict(frontend), card,
+            (torch_probabilities, torch_logits, torch_outputs), progress or (lambda phrase: None),
+        )  # fmt: skip
+        _move(temporary, folder)
     return Bundle(folder, bundle.sizes, bundle.cost, bundle.parity)
 
 

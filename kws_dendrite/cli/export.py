@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from kws_dendrite.export.bundle import Bundle
     from kws_dendrite.training.checkpoint import Checkpoint
 
-CALIBRATION_CLIPS = 500
 
 
 def export(
@@ -86,10 +85,9 @@ def export_member(
     graph = fold(checkpoint.model, member, checkpoint.labels)
     x, y = validation
     x = np.asarray(x, np.float32)
-    logits = predict(checkpoint.model, torch.from_numpy(x))[member].numpy()
-    right = int((logits.argmax(-1) == y).sum())
+    logits = predict(checkpoint.model, torch.from_numpy(x))[member]
+    right = int((logits.argmax(-1).numpy() == y).sum())
     record, data = checkpoint.record, checkpoint.record.get("data", {})
-    spread = np.linspace(0, len(calibration) - 1, min(len(calibration), CALIBRATION_CLIPS)).astype(int)
     steps = sum(step["accepted"] for step in record.get("growth", []))
     card = ModelCard(
         name=f"{checkpoint.config.family} keyword spotter, {len(checkpoint.labels)} classes",
@@ -107,13 +105,13 @@ def export_member(
         return write_bundle(
             graph,
             out,
-            calibration=np.asarray(calibration, np.float32)[spread].reshape(len(spread), -1),
+            calibration=np.asarray(calibration, np.float32).reshape(len(calibration), -1),
             validation_x=x.reshape(len(x), -1),
             validation_y=y,
             frontend=with_task(checkpoint),
             card=card,
-            torch_probabilities=_softmax(logits),
-            torch_logits=logits,
+            torch_probabilities=torch.softmax(logits, -1).numpy(),
+            torch_logits=logits.numpy(),
             torch_outputs=layer_outputs(checkpoint.model, torch.from_numpy(x), member),
             overwrite=overwrite,
         )
@@ -133,10 +131,3 @@ def parity_text(bundle: "Bundle") -> str:
 def with_task(checkpoint: "Checkpoint") -> dict[str, Any]:
     """The front end as stored beside an artefact: its settings, and the task that says how clips are read."""
     return {**checkpoint.frontend, "task": checkpoint.record.get("data", {}).get("task", {})}
-
-
-def _softmax(logits: "np.ndarray") -> "np.ndarray":
-    import numpy as np
-
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)

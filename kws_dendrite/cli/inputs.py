@@ -44,7 +44,6 @@ SpeakerOption = Annotated[
 DEFAULT_CACHE = Path("kws_cache")
 DEFAULT_COPIES = 6
 DEFAULT_COEFFICIENTS = 13  # of Edge Impulse's MFCC block
-PARTITIONS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def features_as_trained(
         ConfigError: an unknown partition.
         DataError: data with other classes or features, or without that partition.
     """
-    from kws_dendrite.data import TaskConfig, load_dataset, outline, read_signals
+    from kws_dendrite.data import PARTITIONS, TaskConfig, load_dataset, outline, read_signals
     from kws_dendrite.frontend import extract, from_json
 
     if split not in PARTITIONS:

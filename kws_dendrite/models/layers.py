@@ -16,15 +16,9 @@ from torch import Tensor, nn
 
 from kws_dendrite.errors import DataError
 from kws_dendrite.models.kernels.functions import depthwise_time, mean_max_pool, norm_act
+from kws_dendrite.plain import same_padding
 
 Padding = Literal["same", "valid"]
-
-
-def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
-    """Zeros before and after one axis so that the output has ceil(size / stride) positions (TensorFlow's SAME)."""
-    out = -(-size // stride)
-    total = max((out - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
 
 
 def _uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> nn.Parameter:

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kws_dendrite.errors import ConfigError
-from kws_dendrite.models.layers import BatchNorm, DepthwiseTime, _uniform, same_padding
+from kws_dendrite.models.layers import BatchNorm, DepthwiseTime, _uniform
+from kws_dendrite.plain import same_padding
 
 
 class DepthwiseFrequency(nn.Module):

@@ -30,7 +30,7 @@ from kws_dendrite.plain.graph import (
 )
 
 
-def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
     """Zeros before and after one axis under "same": (total // 2, the rest), so that ceil(size / stride) come out."""
     out = -(-size // stride)
     total = max((out - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kws_dendrite.models.kernels.library import load
+from kws_dendrite.plain import same_padding
 
 FLOATS_A_THREAD = 250_000  # some 50 us of the cheapest kernel, twice what starting a thread costs
 
@@ -178,19 +179,13 @@ def _call(name: str, like: Tensor, *others: Any) -> None:
         raise MemoryError(f"no memory for the scratch space of {name}")
 
 
-def _before(T: int, kernel: int, stride: int, dilation: int) -> int:
-    """layers.same_padding's first half; layers.py imports this module, so not the other way round."""
-    out = -(-T // stride)
-    return max((out - 1) * stride + (kernel - 1) * dilation + 1 - T, 0) // 2
-
-
 @functools.lru_cache(maxsize=256)
 def _band(
     T: int, kernel: int, stride: int, dilation: int, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Which tap joins input frame i to output frame o, and whether any does: two (T, T') tensors."""
     out = torch.arange(-(-T // stride))
-    offset = torch.arange(T)[:, None] - out[None, :] * stride + _before(T, kernel, stride, dilation)
+    offset = torch.arange(T)[:, None] - out[None, :] * stride + same_padding(T, kernel, stride, dilation)[0]
     inside = (offset % dilation == 0) & (offset >= 0) & (offset < kernel * dilation)
     tap = (offset // dilation).clamp(0, kernel - 1)
     return tap.to(device), inside.to(device, dtype)
@@ -202,7 +197,7 @@ class _DepthwiseTime(torch.autograd.Function):
         x, weight = x.contiguous(), weight.contiguous()
         P, C, B, T, _ = x.shape
         out, kernel = -(-T // stride), weight.shape[2]
-        ctx.sizes = (P * C, B, T, out, kernel, stride, dilation, _before(T, kernel, stride, dilation))
+        ctx.sizes = (P * C, B, T, out, kernel, stride, dilation, same_padding(T, kernel, stride, dilation)[0])
         ctx.save_for_backward(x, weight)
         y = x.new_empty(P, C, B, out, 1)
         _call("depthwise_forward", x, weight, y, *ctx.sizes)
