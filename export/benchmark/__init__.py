@@ -1,1 +1,1 @@
-"""What an artefact costs to run: on the host now; on Cortex-M in an emulator and on boards later."""
+"""What an artefact costs to run: on this machine, on Cortex-M in an emulator, and on a board that reports by serial."""

@@ -1,0 +1,133 @@
+"""Building the benchmark's firmware for one core: the sources to measure, and the harness around them."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from kws_dendrite.errors import ExportError
+from kws_dendrite.export.benchmark.targets import Target
+from kws_dendrite.export.benchmark.toolchain import GCC, find, output, version
+
+FLAGS = ("-O2",)
+SECTIONS = ("-ffunction-sections", "-fdata-sections")
+HARNESS_FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *SECTIONS)
+BASE = ("startup.c", "semihosting.c", "call.S")
+MEASURE = (*BASE, "measure.c", "stamps.c", "stack.c", "emulator.c")
+STACK_BYTES = 16384
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A linked image.
+
+    Attributes:
+        path: the ELF file.
+        map_path: the linker's map.
+        target: the core.
+        compiler: its version line.
+        flags: what the measured sources were compiled with.
+        sha256: of the ELF file; counts belong to it.
+    """
+
+    path: Path
+    map_path: Path
+    target: Target
+    compiler: str
+    flags: tuple[str, ...]
+    sha256: str
+
+
+def harness_file(name: str) -> Path:
+    """A file of the harness, as the package holds it."""
+    return Path(str(resources.files("kws_dendrite.export.benchmark") / "firmware" / name))
+
+
+def sources_of(c_folder: Path) -> list[Path]:
+    """The *.c files of a folder of generated sources.
+
+    Raises:
+        ExportError: there is none.
+    """
+    sources = sorted(Path(c_folder).glob("*.c"))
+    if not sources:
+        raise ExportError(f"{c_folder} holds no C sources; name a bundle with its c folder, or a .tflite")
+    return sources
+
+
+def parts_of(c_folder: Path) -> tuple[str, ...]:
+    """Defines that tell the harness what the folder has: the model, the front end, the detector."""
+    there = {"MODEL": "kws_model.h", "FRONTEND": "kws_frontend.h", "DETECTOR": "kws_detector.h"}
+    return tuple(f"-DKWS_BENCH_{part}" for part, header in there.items() if (Path(c_folder) / header).is_file())
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Sources compiled once, with marks or stamps in them, to be linked into several images."""
+
+    paths: tuple[Path, ...]
+    c_folder: Path
+    flags: tuple[str, ...]
+
+
+def compile_sources(
+    sources: Iterable[Path],
+    target: Target,
+    folder: Path,
+    *,
+    hooks: str | None = "hooks_trace.h",
+    flags: Sequence[str] = FLAGS,
+    include: Path | None = None,
+) -> Objects:
+    """Compile the sources to measure into `folder`, with the hooks of that header (None: none).
+
+    Raises:
+        ExportError: no compiler, or sources that it refuses.
+    """
+    sources = list(sources)
+    include = include or sources[0].parent
+    folder.mkdir(parents=True, exist_ok=True)
+    hook = ("-include", str(harness_file(hooks))) if hooks else ()
+    chosen = (*target.flags, "-std=c99", *flags, *SECTIONS)
+    paths = []
+    for index, source in enumerate(sources):
+        paths.append(folder / f"{source.stem}.{index}.o")
+        output([find(GCC), *chosen, *hook, "-I", str(include), "-c", str(source), "-o", str(paths[-1])])
+    return Objects(tuple(paths), include, (*target.flags, "-std=c99", *flags, *SECTIONS))
+
+
+def link(
+    objects: Objects,
+    target: Target,
+    folder: Path,
+    name: str,
+    *,
+    harness: Sequence[str | Path] = MEASURE,
+    defines: Sequence[str] = (),
+) -> Firmware:
+    """Compile the harness for `objects` and link all of it to `folder`/`name`.elf.
+
+    Raises:
+        ExportError: no compiler, no C library, or an image larger than the machine's memories.
+    """
+    script = folder / "link.ld"
+    script.write_text(_memory(harness_file("link.ld.in").read_text(encoding="utf-8"), target), encoding="utf-8")
+    own = []
+    for index, file in enumerate(harness):
+        source = file if isinstance(file, Path) else harness_file(file)
+        own.append(folder / f"{name}.{index}.{source.stem}.harness.o")
+        include = ("-I", str(harness_file("bench.h").parent), "-I", str(objects.c_folder))
+        output([find(GCC), *target.flags, *HARNESS_FLAGS, *defines, *include, "-c", str(source), "-o", str(own[-1])])
+    path, map_path = folder / f"{name}.elf", folder / f"{name}.map"
+    files = [str(file) for file in (*own, *objects.paths)]
+    options = ["-nostartfiles", "-Wl,--gc-sections", f"-Wl,-Map={map_path}", "-Wl,--no-warn-rwx-segments", "-T"]
+    output([find(GCC), *target.flags, *options, str(script), *files, "-lm", "-o", str(path)])
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Firmware(path, map_path, target, version(GCC), objects.flags, digest)
+
+
+def _memory(script: str, target: Target) -> str:
+    for name, (origin, length) in (("FLASH", target.flash), ("RAM", target.ram)):
+        script = script.replace(f"@{name}_ORIGIN@", hex(origin)).replace(f"@{name}_LENGTH@", hex(length))
+    return script

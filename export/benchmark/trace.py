@@ -1,0 +1,95 @@
+"""The exact course of a run: QEMU logs every block of instructions as it is translated and every time it is run.
+
+`-d in_asm,exec,nochain` gives both. A block is a straight run of instructions, so the sequence of blocks is the
+sequence of instructions, at a fraction of the lines of a log of single ones. What a real core does with time (pipeline,
+wait states, caches) is not in it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from kws_dendrite.errors import ExportError
+from kws_dendrite.export.benchmark.emulator import TIMEOUT, run_logged
+from kws_dendrite.export.benchmark.firmware import Firmware
+
+OPTIONS = ("-d", "in_asm,exec,nochain")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Attributes: blocks: addresses of each block's instructions; sequence: the blocks as they ran, by index."""
+
+    blocks: tuple[tuple[int, ...], ...]
+    sequence: np.ndarray
+
+    @property
+    def starts(self) -> np.ndarray:
+        """(len(sequence) + 1,): how many instructions ran before each block; the last entry is the total."""
+        lengths = np.array([len(block) for block in self.blocks], np.int64)
+        return np.concatenate([[0], np.cumsum(lengths[self.sequence])])
+
+    def find(self, addresses: set[int]) -> list[tuple[int, int, int]]:
+        """Every time that one of `addresses` ran, in order: (position in the sequence, offset in the block, address)."""
+        inside = {}
+        for index, block in enumerate(self.blocks):
+            hits = [(offset, address) for offset, address in enumerate(block) if address in addresses]
+            if hits:
+                inside[index] = hits
+        positions = np.flatnonzero(np.isin(self.sequence, list(inside)))
+        return [
+            (int(position), offset, address)
+            for position in positions
+            for offset, address in inside[int(self.sequence[position])]
+        ]
+
+
+def trace(
+    firmware: Firmware, folder: Path, files: dict[str, bytes] | None = None, *, timeout: float = TIMEOUT
+) -> Trace:
+    """Run a firmware and record it.
+
+    Raises:
+        ExportError: as `emulator.run`; or a log that cannot be read (another version of QEMU, say).
+    """
+    reader = _Reader()
+    run_logged(firmware, folder, files, OPTIONS, reader.read, timeout)
+    if not reader.sequence:
+        raise ExportError("QEMU's log has no blocks; version 7.2 is known to work")
+    return Trace(tuple(reader.blocks), np.array(reader.sequence, np.int64))
+
+
+class _Reader:
+    """Lines of the log to blocks and their sequence.
+
+    A translation is `IN:` and its instructions' lines, each with the address first; the next `Trace` line is its first
+    run and has the key (a host address) that later runs are known by. A block that was stopped before its first
+    instruction is taken back: it runs again.
+    """
+
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[int, ...], int] = {}
+        self.sequence: list[int] = []
+        self._by_key: dict[bytes, int] = {}
+        self._translated: list[int] = []
+
+    def read(self, log: IO[bytes]) -> None:
+        by_key, sequence = self._by_key, self.sequence
+        for line in log:
+            if line.startswith(b"Trace "):
+                key = line.split(b" ", 3)[2]
+                if self._translated:
+                    block = tuple(self._translated)
+                    if block[0] != int(line.split(b"/", 2)[1], 16):
+                        raise ExportError("QEMU's log ran another block than it translated")
+                    by_key[key] = self.blocks.setdefault(block, len(self.blocks))
+                    self._translated = []
+                sequence.append(by_key[key])
+            elif line.startswith(b"0x"):
+                self._translated.append(int(line[2:10], 16))
+            elif line.startswith(b"IN:"):
+                self._translated = []
+            elif line.startswith(b"Stopped"):
+                sequence.pop()
