@@ -35,7 +35,9 @@ CONFIGS = {
     "brisk": DetectorConfig(stride=2, smoothing=1, refractory=7, threshold=0.6, release=0.6),
     "other_background": DetectorConfig(stride=2, smoothing=2, refractory=3, background=("go",), threshold=0.5),
 }
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def cut(values, cuts):
@@ -126,17 +128,17 @@ def test_the_longest_average_does_not_overflow(libraries):
     hold_to_the_reference(libraries("long_average", True), config, outputs)
 
 
-@pytest.mark.parametrize("name", set(CONFIGS) - {"long_average"})
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "long_average"])
 def test_streams_such_as_these_do_detect_and_each_rule_changes_what_is_detected(name):
     config, outputs = CONFIGS[name], some_outputs(4, 60)
     fitted = levels(LABELS, config)
-    count = len(detect(outputs, fitted, config, FRAMES))
-    assert count > 2
+    found = detect(outputs, fitted, config, FRAMES)
+    assert len(found) > 2
     if name == "brisk":
-        assert len(detect(outputs, fitted, dataclasses.replace(config, refractory=0), FRAMES)) > count
+        assert detect(outputs, fitted, dataclasses.replace(config, refractory=0), FRAMES) != found
     if name in ("defaults", "slow"):
         loose = Levels(fitted.thresholds, tuple(255 for _ in fitted.releases))
-        assert len(detect(outputs, loose, config, FRAMES)) > count
+        assert len(detect(outputs, loose, config, FRAMES)) > len(found)
 
 
 @needs_cc
