@@ -1,0 +1,6 @@
+"""Int8 TFLite -> plain C99 for a microcontroller, equal to the bit."""
+
+from kws_dendrite.export.c.reader import read_program
+from kws_dendrite.export.c.sources import CSources, write_c
+
+__all__ = ["CSources", "read_program", "write_c"]

@@ -1,0 +1,219 @@
+"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED."""
+
+import math
+
+import numpy as np
+
+from kws_dendrite.errors import ExportError
+from kws_dendrite.export.c.lower.output import FORM_BYTES, lower_output, sum_bounds
+from kws_dendrite.export.c.lower.step import Constants, Step, constant, one_scale, small, spatial
+from kws_dendrite.export.c.program import Operator, Program, Tensor
+
+TILE = 4  # channels side by side in the DSP layout, and lanes that a patch is rounded up to
+CONV_BYTES, DEPTHWISE_BYTES = FORM_BYTES + 36, FORM_BYTES + 32
+
+
+def lower_conv(program: Program, operator: Operator, constants: Constants) -> Step:
+    """CONV_2D: weights (out_c, kh, kw, in_c), per-channel or per-tensor scales."""
+    source, target = program.tensors[operator.inputs[0]], program.tensors[operator.outputs[0]]
+    weights = _weights(program, operator, rank=4)
+    in_h, in_w, in_c = spatial(source, program)
+    out_h, out_w, out_c = spatial(target, program)
+    kernel = weights.shape[1:3]
+    if weights.shape[0] != out_c or weights.shape[3] != in_c:
+        raise ExportError(
+            f"{operator.kind} at {operator.index} has weights {weights.shape} for {in_c} -> {out_c} channels"
+        )
+    pads = _pads(operator, (in_h, in_w), (out_h, out_w), kernel)
+    inside = all(
+        pad == 0 and (out - 1) * stride + (k - 1) * dilation < size
+        for pad, out, stride, k, dilation, size in zip(
+            pads, (out_h, out_w), operator.stride, kernel, operator.dilation, (in_h, in_w), strict=True
+        )
+    )
+    in_one_piece = (kernel[0] == 1 or (in_w == kernel[1] and operator.dilation[0] == 1)) and (
+        kernel[1] == 1 or operator.dilation[1] == 1
+    )
+    flat = weights.data.reshape(out_c, -1)
+    return _conv_step(
+        program, operator, constants, weights, flat, (in_h, in_w, in_c, out_h, out_w, out_c, *kernel),
+        pads, contiguous=inside and in_one_piece, multipliers=_multipliers(source, weights, target, out_c),
+    )  # fmt: skip
+
+
+def lower_dense(program: Program, operator: Operator, constants: Constants) -> Step:
+    """FULLY_CONNECTED as a convolution at one position: weights (out_c, K), one scale."""
+    source, target = program.tensors[operator.inputs[0]], program.tensors[operator.outputs[0]]
+    weights = _weights(program, operator, rank=2)
+    out_c, taps = weights.shape
+    if source.size != taps or target.size != out_c:
+        raise ExportError(
+            f"FULLY_CONNECTED at {operator.index} has weights {weights.shape} for an input of {source.shape} and an "
+            f"output of {target.shape}; expected a batch of 1"
+        )
+    if len(weights.scales) != 1:
+        raise ExportError(
+            f"FULLY_CONNECTED at {operator.index} has {len(weights.scales)} weight scales, expected one; micro runtimes "
+            "misread per-channel ones there"
+        )
+    small(weights.name, taps, out_c)
+    # TFLite multiplies the two float32 scales in float32 here, in double for convolutions
+    product = float(np.float32(one_scale(source)[0]) * np.float32(weights.scale))
+    real = np.full(out_c, product / one_scale(target)[0])
+    return _conv_step(
+        program, operator, constants, weights, weights.data, (1, 1, taps, 1, 1, out_c, 1, 1), (0, 0),
+        contiguous=True, multipliers=real, rounds_once=True,
+    )  # fmt: skip
+
+
+def _conv_step(
+    program: Program, operator: Operator, constants: Constants, weights: Tensor, flat: np.ndarray,
+    sizes: tuple[int, ...], pads: tuple[int, int], *, contiguous: bool, multipliers: np.ndarray,
+    rounds_once: bool = False,
+) -> Step:  # fmt: skip
+    source, target = program.tensors[operator.inputs[0]], program.tensors[operator.outputs[0]]
+    out_c, taps = flat.shape
+    padded = math.ceil(taps / TILE) * TILE
+    name = constants.either(
+        ("conv", weights.buffer, flat.shape),
+        f"weights_{operator.index}",
+        [("KWS_DSP", "kws_conv_weight", tiled_pairs(flat)), ("", "kws_conv_weight", flat)],
+    )
+    sums, low, high = sum_bounds(flat)
+    output = lower_output(
+        constants, operator, sums, low, high, _bias(program, operator, out_c), multipliers, source, target,
+        rounds_once=rounds_once,
+    )  # fmt: skip
+    in_h, in_w, in_c, out_h, out_w, _, kernel_h, kernel_w = sizes
+    stride, dilation = operator.stride, operator.dilation
+    fields = f"""\
+    .weights = {name},
+    .output = {output},
+    .in_h = {in_h}, .in_w = {in_w}, .in_c = {in_c},
+    .out_h = {out_h}, .out_w = {out_w}, .out_c = {out_c},
+    .kernel_h = {kernel_h}, .kernel_w = {kernel_w},
+    .stride_h = {stride[0]}, .stride_w = {stride[1]},
+    .dilation_h = {dilation[0]}, .dilation_w = {dilation[1]},
+    .pad_top = {pads[0]}, .pad_left = {pads[1]},
+    .contiguous = {int(contiguous)}, .zero_point = {source.zero_point},"""
+    layer = constants.struct(("layer", operator.index), f"conv_{operator.index}", "kws_conv", fields, CONV_BYTES)
+    return Step(
+        operator=operator,
+        kernel="kws_conv_s8",
+        calls=(f"kws_conv_s8(&{layer}, {{0}}, {{out}}, {{scratch}});",),
+        reads=(source.index,),
+        writes=target.index,
+        sources=("kws_conv.h", "kws_conv.c"),
+        scratch=2 * padded,
+        macs=out_h * out_w * flat.size,
+    )
+
+
+def lower_depthwise(program: Program, operator: Operator, constants: Constants) -> Step:
+    """DEPTHWISE_CONV_2D with a multiplier of 1: weights (1, kh, kw, C)."""
+    source, target = program.tensors[operator.inputs[0]], program.tensors[operator.outputs[0]]
+    weights = _weights(program, operator, rank=4)
+    in_h, in_w, channels = spatial(source, program)
+    out_h, out_w, out_c = spatial(target, program)
+    if weights.shape[0] != 1 or weights.shape[3] != channels or out_c != channels:
+        raise ExportError(
+            f"DEPTHWISE_CONV_2D at {operator.index} has weights {weights.shape} for {channels} -> {out_c} channels; "
+            "there is a C kernel for a depth multiplier of 1"
+        )
+    kernel = weights.shape[1:3]
+    pads = _pads(operator, (in_h, in_w), (out_h, out_w), kernel)
+    flat = weights.data.reshape(-1, channels).T  # (C, kh * kw)
+    sums, low, high = sum_bounds(flat)
+    output = lower_output(
+        constants, operator, sums, low, high, _bias(program, operator, channels),
+        _multipliers(source, weights, target, channels), source, target,
+    )  # fmt: skip
+    name = constants.array(("depthwise", weights.buffer), f"weights_{operator.index}", "int8_t", weights.data)
+    fields = f"""\
+    .weights = {name},
+    .output = {output},
+    .in_h = {in_h}, .in_w = {in_w}, .channels = {channels},
+    .out_h = {out_h}, .out_w = {out_w},
+    .kernel_h = {kernel[0]}, .kernel_w = {kernel[1]},
+    .stride_h = {operator.stride[0]}, .stride_w = {operator.stride[1]},
+    .dilation_h = {operator.dilation[0]}, .dilation_w = {operator.dilation[1]},
+    .pad_top = {pads[0]}, .pad_left = {pads[1]},
+    .zero_point = {source.zero_point},"""
+    layer = constants.struct(
+        ("layer", operator.index), f"depthwise_{operator.index}", "kws_depthwise", fields, DEPTHWISE_BYTES
+    )  # fmt: skip
+    return Step(
+        operator=operator,
+        kernel="kws_depthwise_s8",
+        calls=(f"kws_depthwise_s8(&{layer}, {{0}}, {{out}});",),
+        reads=(source.index,),
+        writes=target.index,
+        sources=("kws_depthwise.h", "kws_depthwise.c"),
+        macs=out_h * out_w * weights.size,
+    )
+
+
+def tiled_pairs(flat: np.ndarray) -> np.ndarray:
+    """(C, K) int8 -> int32 [ceil(C / 4)][ceil4(K) / 2][4]: pairs along K as two int16, four channels side by side."""
+    channels, taps = flat.shape
+    padded = np.zeros((math.ceil(channels / TILE) * TILE, math.ceil(taps / TILE) * TILE), np.int64)
+    padded[:channels, :taps] = flat
+    pairs = (padded[:, 0::2] & 0xFFFF) | ((padded[:, 1::2] & 0xFFFF) << 16)  # (C, K / 2), the first in the low half
+    pairs = pairs.reshape(-1, TILE, pairs.shape[1]).transpose(0, 2, 1)
+    return pairs.astype(np.uint32).view(np.int32)
+
+
+def _weights(program: Program, operator: Operator, rank: int) -> Tensor:
+    if len(operator.inputs) not in (2, 3):
+        raise ExportError(f"{operator.kind} at {operator.index} has {len(operator.inputs)} inputs, expected 2 or 3")
+    weights = constant(program, operator.inputs[1], operator, "weights")
+    if weights.dtype != "int8" or len(weights.shape) != rank or not len(weights.scales) or weights.zero_points.any():
+        raise ExportError(
+            f"{operator.kind} at {operator.index} has {weights.dtype} weights of {weights.shape} with zero points "
+            f"{sorted(set(weights.zero_points.tolist()))}, expected symmetric int8 of rank {rank}"
+        )
+    return weights
+
+
+def _bias(program: Program, operator: Operator, channels: int) -> np.ndarray:
+    if len(operator.inputs) < 3 or operator.inputs[2] < 0:
+        return np.zeros(channels, np.int32)
+    bias = constant(program, operator.inputs[2], operator, "bias")
+    if bias.dtype != "int32" or bias.size != channels:
+        raise ExportError(
+            f"{operator.kind} at {operator.index} has a {bias.dtype} bias of {bias.size}, expected int32 of {channels}"
+        )
+    return bias.data.reshape(-1)
+
+
+def _multipliers(source: Tensor, weights: Tensor, target: Tensor, channels: int) -> np.ndarray:
+    if len(weights.scales) not in (1, channels):
+        raise ExportError(f"{weights.name!r} has {len(weights.scales)} scales for {channels} channels")
+    scales = np.broadcast_to(weights.scales.astype(np.float64), channels)
+    return one_scale(source)[0] * scales / one_scale(target)[0]
+
+
+def _pads(
+    operator: Operator, sizes: tuple[int, int], outputs: tuple[int, int], kernel: tuple[int, ...]
+) -> tuple[int, int]:
+    """(top, left), TensorFlow's rule; ExportError when the output's shape is another one."""
+    pads = []
+    for size, output, k, stride, dilation in zip(
+        sizes, outputs, kernel, operator.stride, operator.dilation, strict=True
+    ):  # fmt: skip
+        reach = (k - 1) * dilation + 1
+        small(operator.kind, k, stride, dilation, reach)
+        if operator.padding == "same":
+            expected = math.ceil(size / stride)
+            pads.append(max((expected - 1) * stride + reach - size, 0) // 2)
+        else:
+            expected = (size - reach) // stride + 1
+            pads.append(0)
+        if expected != output:
+            raise ExportError(
+                f"{operator.kind} at {operator.index} gives {expected} positions, but its output tensor has {output}"
+            )
+    return pads[0], pads[1]
+
+
+pool_pads = _pads  # pools follow the same rule

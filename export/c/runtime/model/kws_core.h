@@ -1,0 +1,125 @@
+/* What every kernel shares: which instruction set it is built for, and a channel's way from accumulator to int8. */
+#ifndef KWS_CORE_H
+#define KWS_CORE_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* The instruction set is chosen by the compiler's own macros. -DKWS_PORTABLE=1 takes plain C99 everywhere. */
+#if !defined(KWS_PORTABLE)
+#define KWS_PORTABLE 0
+#endif
+#if !KWS_PORTABLE && defined(__GNUC__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define KWS_HELIUM 1
+#define KWS_DSP 0
+#elif !KWS_PORTABLE && defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+#define KWS_HELIUM 0
+#define KWS_DSP 1
+#else
+#define KWS_HELIUM 0
+#define KWS_DSP 0
+#endif
+
+/* How one channel's accumulator becomes its int8 output. Three forms, chosen when the sources were generated:
+ *
+ * KWS_RISING, KWS_LINE   a line proven to take the same 255 steps as TFLite's arithmetic for every accumulator that the
+ *                        weights can give:
+ *                            u = (acc << 10) + first;   KWS_LINE alone: if (u < 0) u -= third
+ *                            q = saturate8((floor(u * multiplier / 2^32) + center) >> 12)
+ *                        where first is the offset and third the correction below zero.
+ * KWS_ROUND_TWICE        TFLite's own: clamp(MultiplyByQuantizedMultiplier(acc + first, multiplier, third) + zero_point),
+ *                        where first is the bias and third the shift (positive: to the left); two roundings.
+ * KWS_ROUND_ONCE         the same with one rounding, as FULLY_CONNECTED has it:
+ *                        clamp(floor(((acc + first) * multiplier + 2^(30 - third)) / 2^(31 - third)) + zero_point)
+ */
+enum { KWS_RISING = 0, KWS_LINE = 1, KWS_ROUND_TWICE = 2, KWS_ROUND_ONCE = 3 };
+
+typedef struct {
+    int32_t first;
+    int32_t multiplier;
+    int32_t third;
+} kws_channel;
+
+typedef struct {
+    const kws_channel *channels;
+    int32_t center;     /* (zero_point << 12) + (1 << 11); of the lines */
+    int16_t zero_point; /* of the output; for the two roundings, as are the next two */
+    int8_t minimum;
+    int8_t maximum;
+    uint8_t form;
+} kws_output;
+
+/* x rounded to the nearest multiple of 2^shift and divided by it, halves away from zero. 0 <= shift <= 31. */
+static inline int32_t kws_divide_by_power(int32_t x, int shift) {
+    const int32_t mask = (int32_t)(((uint32_t)1 << shift) - 1);
+    const int32_t remainder = x & mask;
+    const int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
+    return (x >> shift) + (remainder > threshold ? 1 : 0);
+}
+
+/* round(a * b / 2^31), halves up, saturated in the one case that needs it. */
+static inline int32_t kws_doubling_high(int32_t a, int32_t b) {
+    if (a == INT32_MIN && b == INT32_MIN) {
+        return INT32_MAX;
+    }
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
+}
+
+/* TFLite's MultiplyByQuantizedMultiplier with two roundings; the left shift wraps. */
+static inline int32_t kws_multiply_by_quantized(int32_t x, int32_t multiplier, int32_t shift) {
+    const int left = shift > 0 ? (int)shift : 0;
+    const int right = shift > 0 ? 0 : (int)-shift;
+    return kws_divide_by_power(kws_doubling_high((int32_t)((uint32_t)x << left), multiplier), right);
+}
+
+static inline int8_t kws_clamp(int32_t x, int32_t minimum, int32_t maximum) {
+    return (int8_t)(x < minimum ? minimum : x > maximum ? maximum : x);
+}
+
+/* floor(u * multiplier / 2^32) + center */
+static inline int32_t kws_multiply_high(int32_t u, int32_t multiplier, int32_t center) {
+#if KWS_DSP || KWS_HELIUM
+    int32_t result;
+    __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(u), "r"(multiplier), "r"(center));
+    return result;
+#else
+    return (int32_t)(((int64_t)u * multiplier) >> 32) + center;
+#endif
+}
+
+/* saturate8(x >> 12) */
+static inline int8_t kws_saturate_line(int32_t x) {
+#if KWS_DSP || KWS_HELIUM
+    int32_t result;
+    __asm__("ssat %0, #8, %1, asr #12" : "=r"(result) : "r"(x));
+    return (int8_t)result;
+#else
+    return kws_clamp(x >> 12, -128, 127);
+#endif
+}
+
+static inline int8_t kws_rising(int32_t acc, const kws_channel *channel, int32_t center) {
+    const int32_t u = (int32_t)((uint32_t)acc << 10) + channel->first;
+    return kws_saturate_line(kws_multiply_high(u, channel->multiplier, center));
+}
+
+static inline int8_t kws_line(int32_t acc, const kws_channel *channel, int32_t center) {
+    int32_t u = (int32_t)((uint32_t)acc << 10) + channel->first;
+    u -= channel->third & (u >> 31);
+    return kws_saturate_line(kws_multiply_high(u, channel->multiplier, center));
+}
+
+/* TFLite's own forms, in one place: they are long and rarely needed. */
+int8_t kws_quantize_as_tflite(int32_t acc, const kws_channel *channel, const kws_output *output);
+
+static inline int8_t kws_quantize(int32_t acc, const kws_channel *channel, const kws_output *output) {
+    if (output->form == KWS_RISING) {
+        return kws_rising(acc, channel, output->center);
+    }
+    if (output->form == KWS_LINE) {
+        return kws_line(acc, channel, output->center);
+    }
+    return kws_quantize_as_tflite(acc, channel, output);
+}
+
+#endif
