@@ -2,7 +2,7 @@
 
     python -m kws_dendrite.export.benchmark.count C_FOLDER --target cortex-m4 [--flags="-O3"]
 
-prints a generated folder's counts by operator and by stage of the front end.
+prints a generated folder's counts by operator.
 """
 
 import argparse
@@ -10,25 +10,47 @@ import json
 import re
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from kws_dendrite.errors import ExportError, KwsDendriteError
+from kws_dendrite.export.benchmark.cycles import model_cycles, read_disassembly
 from kws_dendrite.export.benchmark.elf import Elf, read_elf
-from kws_dendrite.export.benchmark.firmware import BASE, FLAGS, compile_sources, link, parts_of, sources_of
+from kws_dendrite.export.benchmark.firmware import (
+    BASE,
+    FLAGS,
+    Firmware,
+    compile_sources,
+    link,
+    parts_of,
+    sources_of,
+)
 from kws_dendrite.export.benchmark.targets import Target, find_target
+from kws_dendrite.export.benchmark.toolchain import OBJDUMP, find, output
 from kws_dendrite.export.benchmark.trace import Trace, trace
+
+OPERATOR, STAGE, REST = 0, 1, -1
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Instructions up to a mark: kind 0 an operator's, 1 a stage's; -1 from the last mark to the return."""
+    """What ran up to a mark.
+
+    Attributes:
+        kind: OPERATOR or STAGE; REST from the last mark to the return.
+        index: of the operator or the stage.
+        instructions: exact.
+        cycles: modelled; None on a core without a model.
+    """
 
     kind: int
     index: int
     instructions: int
+    cycles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,46 +60,71 @@ class Call:
     Attributes:
         function: the name of what was called.
         instructions: from its first to its return, its own calls included.
+        cycles: modelled; None on a core without a model.
         segments: the same, split at the marks, in order.
-        first, last: instructions of the whole run before the call, and with it.
+        functions: instructions by the function that they belong to.
     """
 
     function: str
     instructions: int
+    cycles: int | None
     segments: tuple[Segment, ...]
-    first: int
-    last: int
+    functions: dict[str, int]
 
 
-def calls(run: Trace, elf: Elf) -> tuple[Call, ...]:
-    """Every call through `kws_bench_call`, in order.
+def count_calls(firmware: Firmware, folder: Path, files: dict[str, bytes] | None = None) -> tuple[Call, ...]:
+    """Run a firmware in `folder` and count every call through `kws_bench_call`, in order.
 
     Raises:
-        ExportError: a call that does not return.
+        ExportError: a tool is missing, a run that does not end, a call that does not return.
     """
+    run, elf = trace(firmware, folder, files), read_elf(firmware.path)
+    model = None
+    if firmware.target.modelled:
+        model = model_cycles(run, read_disassembly(output([find(OBJDUMP), "-d", str(firmware.path)])))
     site, back = elf.address("kws_bench_site"), elf.address("kws_bench_return")
     marks = {mark.address: mark for mark in elf.marks}
-    names, starts = elf.functions(), run.starts
+    names, starts, owners = elf.functions(), run.starts, _owners(run, elf)
     made: list[Call] = []
     segments: list[Segment] = []
-    entry = edge = -1
-    function = ""
+    function, entered, edge = "", None, (0, 0)
     for position, offset, address in run.find({site, back, *marks}):
-        at = int(starts[position]) + offset
+        now = (int(starts[position]) + offset, model.at(run, position, offset) if model else 0)
         if address == site:
-            entry = edge = at + 1  # the call itself is the harness'
+            # the call ends its block: what it calls is the next block's beginning
+            entered = edge = (int(starts[position + 1]), int(model.starts[position + 1]) if model else 0)
             callee = run.blocks[int(run.sequence[position + 1])][0]
-            function, segments = names.get(callee, hex(callee)), []
-        elif entry >= 0:
+            function, segments, first = names.get(callee, hex(callee)), [], position + 1
+        elif entered is not None:
             mark = marks.get(address)
-            segments.append(Segment(mark.kind if mark else -1, mark.index if mark else 0, at - edge))
-            edge = at
+            kind, index = (mark.kind, mark.index) if mark else (REST, 0)
+            segments.append(Segment(kind, index, now[0] - edge[0], now[1] - edge[1] if model else None))
+            edge = now
             if address == back:
-                made.append(Call(function, at - entry, tuple(segments), entry, at))
-                entry = -1
-    if entry >= 0:
+                inside = _by_function(run.sequence[first:position], owners)
+                cycles = now[1] - entered[1] if model else None
+                made.append(Call(function, now[0] - entered[0], cycles, tuple(segments), inside))
+                entered = None
+    if entered is not None:
         raise ExportError(f"{function} did not return in the emulator")
     return tuple(made)
+
+
+def _owners(run: Trace, elf: Elf) -> list[Counter]:
+    """For each block, how many of its instructions belong to which function."""
+    of = {}
+    for symbol in elf.symbols:
+        if symbol.function:
+            of |= dict.fromkeys(range(symbol.address, symbol.address + symbol.size, 2), symbol.name)
+    return [Counter(of.get(address, "?") for address in block) for block in run.blocks]
+
+
+def _by_function(sequence: np.ndarray, owners: list[Counter]) -> dict[str, int]:
+    total: Counter = Counter()
+    for block, times in zip(*np.unique(sequence, return_counts=True), strict=True):
+        for name, count in owners[block].items():
+            total[name] += count * int(times)
+    return dict(total.most_common())
 
 
 def count_source(
@@ -95,7 +142,7 @@ def count_source(
         main: C text with `int main(void)` that calls `kws_bench_call((void (*)(void))function, a, b, c)` of "bench.h"
             for each call that is to be counted.
         target: the core, or its name.
-        flags: of the compiler, for `sources` and `main`.
+        flags: of the compiler, for `sources`.
         files: what the run's folder holds.
 
     Returns:
@@ -108,33 +155,24 @@ def count_source(
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
         folder = Path(name)
         (folder / "main.c").write_text(main, encoding="utf-8")
-        include = sources[0].parent if sources else folder
-        objects = compile_sources(sources, target, folder, flags=flags, include=include)
-        firmware = link(objects, target, folder, "count", harness=(*BASE, folder / "main.c"))
+        objects = compile_sources(sources, target, folder, flags=flags)
+        firmware = link(objects, folder, "count", harness=(*BASE, folder / "main.c"))
         counted: dict[str, list[int]] = defaultdict(list)
-        for call in calls(trace(firmware, folder / "run", files), read_elf(firmware.path)):
+        for call in count_calls(firmware, folder / "run", files):
             counted[call.function].append(call.instructions)
     return dict(counted)
 
 
 def count_folder(
-    c_folder: Path,
-    target: Target | str,
-    *,
-    flags: Sequence[str] = FLAGS,
-    clips: bytes | None = None,
-    audio: bytes | None = None,
-    stream: bytes | None = None,
+    c_folder: Path, target: Target | str, *, flags: Sequence[str] = FLAGS, clips: bytes | None = None
 ) -> tuple[Call, ...]:
-    """Count the calls of a generated folder: inferences, frames, decisions' features, the detector's frames.
+    """Count inferences of a generated folder's model.
 
     Args:
         c_folder: what `write_c` wrote.
         target: the core, or its name.
         flags: of the compiler.
         clips: int8 inputs of the model, one after the other; None for one clip of zeros.
-        audio: int16 samples for the front end, frame by frame; None for none.
-        stream: int16 samples for the detector, frame by frame; None for none.
 
     Raises:
         ExportError: a tool is missing, a source does not compile, a run does not end.
@@ -143,16 +181,9 @@ def count_folder(
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
         folder = Path(name)
         objects = compile_sources(sources_of(c_folder), target, folder, flags=flags)
-        firmware = link(objects, target, folder, "count", defines=parts_of(c_folder))
-        files = {"clips.bin": one_clip(c_folder) if clips is None else clips}
-        files |= {"audio.bin": audio} if audio else {}
-        files |= {"stream.bin": stream} if stream else {}
-        return calls(trace(firmware, folder / "run", files), read_elf(firmware.path))
-
-
-def one_clip(c_folder: Path) -> bytes:
-    """A clip of zeros for the folder's model; nothing where it has none."""
-    return bytes(header_number(c_folder, "kws_model.h", "KWS_MODEL_INPUT_SIZE"))
+        firmware = link(objects, folder, "count", defines=parts_of(c_folder))
+        given = bytes(header_number(c_folder, "kws_model.h", "KWS_MODEL_INPUT_SIZE")) if clips is None else clips
+        return count_calls(firmware, folder / "run", {"clips.bin": given})
 
 
 def header_number(c_folder: Path, header: str, name: str) -> int:
@@ -170,17 +201,32 @@ def header_number(c_folder: Path, header: str, name: str) -> int:
     return int(found[1])
 
 
-def _print(made: tuple[Call, ...], c_folder: Path) -> None:
-    described = json.loads((c_folder / "kws_model.json").read_text(encoding="utf-8")) if made else {}
-    rows = {row["index"]: row for row in described.get("operators", ())}
+def read_operators(c_folder: Path) -> dict[int, dict]:
+    """Operator index -> its row of kws_model.json; empty where there is none.
+
+    Raises:
+        ExportError: the file is not what `write_c` wrote.
+    """
+    path = Path(c_folder) / "kws_model.json"
+    if not path.is_file():
+        return {}
+    try:
+        return {int(row["index"]): row for row in json.loads(path.read_text(encoding="utf-8"))["operators"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExportError(f"{path} cannot be read ({type(error).__name__}); write the C sources again") from error
+
+
+def _print(made: tuple[Call, ...], rows: dict[int, dict]) -> None:
     for call in made:
-        print(f"{call.function} {call.instructions:,}")
+        print(f"{call.function} {call.instructions:,}" + (f" ({call.cycles:,} cycles modelled)" if call.cycles else ""))
         for segment in call.segments:
-            row = rows.get(segment.index, {}) if segment.kind == 0 else {}
-            label = ("operator", "stage", "rest")[segment.kind]
+            row = rows.get(segment.index, {}) if segment.kind == OPERATOR else {}
+            label = {OPERATOR: "operator", STAGE: "stage", REST: "rest"}[segment.kind]
             macs = f"{segment.instructions / row['macs']:.2f} a MAC" if row.get("macs") else ""
             text = f"{row.get('operator', '')} {row.get('shape', '')} {row.get('kernel', '')}"
             print(f"  {label} {segment.index:3d} {segment.instructions:10,d}  {macs:14s} {text}")
+        for name, instructions in call.functions.items():
+            print(f"  in {name:40s} {instructions:10,d}")
 
 
 if __name__ == "__main__":
@@ -190,6 +236,6 @@ if __name__ == "__main__":
     parser.add_argument("--flags", default=" ".join(FLAGS))
     given = parser.parse_args()
     try:
-        _print(count_folder(given.c_folder, given.target, flags=given.flags.split()), given.c_folder)
+        _print(count_folder(given.c_folder, given.target, flags=given.flags.split()), read_operators(given.c_folder))
     except KwsDendriteError as error:
         sys.exit(f"error: {error}")

@@ -32,7 +32,7 @@ class Trace:
         return np.concatenate([[0], np.cumsum(lengths[self.sequence])])
 
     def find(self, addresses: set[int]) -> list[tuple[int, int, int]]:
-        """Every time that one of `addresses` ran, in order: (position in the sequence, offset in the block, address)."""
+        """Every time that one of `addresses` ran, in order: position in the sequence, offset in the block, address."""
         inside = {}
         for index, block in enumerate(self.blocks):
             hits = [(offset, address) for offset, address in enumerate(block) if address in addresses]

@@ -16,6 +16,7 @@ void kws_bench_loop(uint32_t n);
 
 /* stamps.c */
 void kws_bench_stamp(int kind, int index); /* after an operator (kind 0) or a stage (kind 1) */
+void kws_bench_tally(int on);                 /* whether stamps count by operator and stage; they do at first */
 void kws_bench_begin(void);
 void kws_bench_end(const char *name);
 void kws_bench_stack(const char *name, uint32_t bytes);

@@ -95,6 +95,7 @@ int main(void) {
 #endif
     clips();
     audio();
+    kws_bench_tally(0);
     stream();
     kws_bench_report_end();
     const int to = semihosting_open("report.json", SEMIHOSTING_WRITE_BINARY);

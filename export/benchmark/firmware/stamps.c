@@ -1,5 +1,6 @@
 /* Time between stamps, summed by operator and stage, and the report as one line of JSON.
-   Every interval holds the same share of the stamp's own code; it is measured once and taken off. */
+   Every interval holds the same share of the stamp's own code, and every call the same share of what calls it; both are
+   measured once and taken off. An operator or stage that comes first in its call keeps a few instructions of the call. */
 #include "bench.h"
 
 enum { KINDS = 2, INDICES = 128, CALLS = 8 };
@@ -18,17 +19,22 @@ typedef struct {
 
 static tally tallies[KINDS][INDICES];
 static call_tally calls[CALLS];
-static uint32_t last, begun, own;
+static uint32_t last, begun, own, own_call;
+static int quiet;
 
 void kws_bench_stamp(int kind, int index) {
     const uint32_t now = kws_bench_clock();
-    if (kind >= 0 && kind < KINDS && index >= 0 && index < INDICES) {
+    if (!quiet && kind >= 0 && kind < KINDS && index >= 0 && index < INDICES) {
         tallies[kind][index].ticks += now - last - own;
         ++tallies[kind][index].count;
     }
     begun += own; /* the call's total holds this stamp too */
     last = kws_bench_clock();
     begun += last - now;
+}
+
+void kws_bench_tally(int on) {
+    quiet = !on;
 }
 
 void kws_bench_begin(void) {
@@ -42,7 +48,7 @@ void kws_bench_end(const char *name) {
         ++i;
     }
     calls[i].name = name;
-    calls[i].ticks += now - begun - own;
+    calls[i].ticks += now - begun - own_call;
     ++calls[i].count;
 }
 
@@ -71,19 +77,24 @@ void kws_bench_report_number(const char *name, uint32_t value) {
     put_number(value);
 }
 
-/* Starts the clock, measures the stamp's own share, and opens the report. */
+static void nothing(void) {
+}
+
+/* Starts the clock, measures the stamp's and the call's own share, and opens the report. Each is measured several times
+   and the last one counts: code and data are then in whatever caches there are. */
 void kws_bench_report_begin(const char *unit, uint32_t hz) {
     kws_bench_clock_start();
-    own = 0;
-    for (int i = 0; i < 4; ++i) { /* the last one counts: code and data are in whatever caches there are */
+    for (int i = 0; i < 4; ++i) {
+        own = own_call = 0;
         kws_bench_begin();
         kws_bench_stamp(0, 0);
         own = tallies[0][0].ticks;
-        tallies[0][0].ticks = 0;
-        tallies[0][0].count = 0;
-        if (i < 3) {
-            own = 0;
-        }
+        kws_bench_begin();
+        kws_bench_call(nothing, 0, 0, 0);
+        kws_bench_end("nothing");
+        own_call = calls[0].ticks;
+        tallies[0][0].ticks = tallies[0][0].count = calls[0].ticks = calls[0].count = 0;
+        calls[0].name = 0;
     }
     put_text("{\"kws_benchmark\":1,\"unit\":\"");
     put_text(unit);

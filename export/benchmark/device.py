@@ -1,0 +1,249 @@
+"""A generated folder of C on one emulated core: counts, cycles, flash, RAM, stack, and its outputs held to LiteRT's."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kws_dendrite.errors import ExportError
+from kws_dendrite.export.benchmark.count import Call, count_calls, header_number, read_operators
+from kws_dendrite.export.benchmark.emulator import ICOUNT, NS_AN_INSTRUCTION, run
+from kws_dendrite.export.benchmark.firmware import (
+    FLAGS,
+    STACK_BYTES,
+    Firmware,
+    Objects,
+    compile_sources,
+    link,
+    parts_of,
+    sources_of,
+)
+from kws_dendrite.export.benchmark.footprint import Footprint, footprint
+from kws_dendrite.export.benchmark.report import Accuracy, Count, DeviceReport, Second
+from kws_dendrite.export.benchmark.tally import Tally, tally_calls, tally_printed
+from kws_dendrite.export.benchmark.targets import Target, find_target
+from kws_dendrite.export.benchmark.toolchain import QEMU, version
+
+DECISIONS_PER_SECOND = 4.0  # where no detector says how often
+METHODS = ("trace", "timer")
+APP = ("startup.c", "semihosting.c", "app.c")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What runs through the firmware.
+
+    Attributes:
+        clips: int8 inputs of the model (N, T*F); the first is counted, all are decided; None for one of zeros.
+        expected: int8 outputs (N, K) that the core's are held to; None leaves that out.
+        audio: int16 samples for the front end and the detector, repeated where they are short; None for `noise`.
+    """
+
+    clips: np.ndarray | None = None
+    expected: np.ndarray | None = None
+    audio: np.ndarray | None = None
+
+
+def measure(
+    c_folder: Path,
+    target: Target | str,
+    *,
+    flags: Sequence[str] = FLAGS,
+    decisions_per_second: float | None = None,
+    inputs: Inputs | None = None,
+    method: str = "trace",
+) -> DeviceReport:
+    """Build the folder for a core, run it in the emulator, and report what it costs.
+
+    Args:
+        c_folder: what `write_c` wrote.
+        target: the core, or its name.
+        flags: of the compiler, for the folder's sources.
+        decisions_per_second: inferences in a second of audio; the detector's own, or `DECISIONS_PER_SECOND`.
+        inputs: what runs.
+        method: "trace" is exact; "timer" takes SysTick's word, within a few instructions a call, and is faster where a
+            model takes many millions.
+
+    Raises:
+        ExportError: a tool is missing (the message has the command that installs it), sources that do not compile, a
+            run that faults, inputs that do not fit.
+        ConfigError: an unknown core.
+    """
+    target = find_target(target) if isinstance(target, str) else target
+    c_folder, inputs = Path(c_folder), inputs or Inputs()
+    clips = _checked(inputs.clips, c_folder)
+    with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
+        folder = Path(name)
+        plain = compile_sources(sources_of(c_folder), target, folder / "plain", hooks=None, flags=flags)
+        outputs, stack = _decide(plain, folder, clips, _audio(c_folder, inputs.audio))
+        hooks = "hooks_trace.h" if method == "trace" else "hooks_timer.h"
+        marked = compile_sources(sources_of(c_folder), target, folder / "marked", hooks=hooks, flags=flags)
+        files = {"clips.bin": clips[:1].tobytes(), **_audio(c_folder, inputs.audio)}
+        if method == "trace":
+            firmware = link(marked, folder, "count", defines=parts_of(c_folder))
+            calls = count_calls(firmware, folder / "count", files)
+            tally, second = tally_calls(calls), _second(calls, _frames_per_second(c_folder))
+        else:
+            firmware = link(marked, folder, "time", defines=(*parts_of(c_folder), "-DKWS_BENCH_TIMER"))
+            tally, second = _timed(firmware, folder / "time", files), None
+        return _report(
+            c_folder, firmware, tally,
+            method=method,
+            decisions_per_second=decisions_per_second,
+            second=second,
+            footprint=footprint(link(plain, folder, "app", harness=APP, defines=parts_of(c_folder))),
+            stack=stack,
+            accuracy=_accuracy(outputs, inputs.expected),
+        )  # fmt: skip
+
+
+def decide(c_folder: Path, target: Target | str, clips: np.ndarray, *, flags: Sequence[str] = FLAGS) -> np.ndarray:
+    """int8 outputs (N, K) of the emulated core for int8 inputs (N, T*F), streamed from the host.
+
+    Raises:
+        ExportError, ConfigError: as `measure`.
+    """
+    target = find_target(target) if isinstance(target, str) else target
+    with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
+        objects = compile_sources(sources_of(c_folder), target, Path(name) / "plain", hooks=None, flags=flags)
+        return _decide(objects, Path(name), _checked(clips, Path(c_folder)), {})[0]
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    """int16 (samples,): white noise at -20 dBFS that swells and falls once a second; the same for a seed."""
+    rng = np.random.default_rng(seed)
+    swell = 0.55 - 0.45 * np.cos(2 * np.pi * np.arange(samples) / 16000)
+    return np.clip(rng.normal(0, 3277, samples) * swell, -32768, 32767).astype(np.int16)
+
+
+def _checked(clips: np.ndarray | None, c_folder: Path) -> np.ndarray:
+    size = header_number(c_folder, "kws_model.h", "KWS_MODEL_INPUT_SIZE")
+    if clips is None:
+        return np.zeros((1, size), np.int8)
+    if clips.ndim != 2 or clips.shape[1] != size or clips.dtype != np.int8 or not len(clips):
+        raise ExportError(f"the model reads int8 features (N, {size}), got {clips.dtype} {clips.shape}")
+    return np.ascontiguousarray(clips)
+
+
+def _audio(c_folder: Path, audio: np.ndarray | None) -> dict[str, bytes]:
+    """Files for the front end, a window and a frame long, and for the detector, a window and two seconds long."""
+    window, rate, stride = (
+        header_number(c_folder, "kws_frontend.h", f"KWS_FRONTEND_{name}")
+        for name in ("WINDOW_SAMPLES", "SAMPLE_RATE", "FRAME_STRIDE")
+    )
+    if not window:
+        return {}
+    short, long = (-(-samples // stride) * stride for samples in (window + 2 * stride, window + 2 * rate))
+    given = noise(long) if audio is None else np.resize(audio.astype(np.int16), long)
+    return {"audio.bin": given[:short].tobytes(), "stream.bin": given.tobytes()}
+
+
+def _frames_per_second(c_folder: Path) -> float:
+    stride = header_number(c_folder, "kws_frontend.h", "KWS_FRONTEND_FRAME_STRIDE")
+    return header_number(c_folder, "kws_frontend.h", "KWS_FRONTEND_SAMPLE_RATE") / stride if stride else 0.0
+
+
+def _decide(
+    objects: Objects, folder: Path, clips: np.ndarray, audio: dict[str, bytes]
+) -> tuple[np.ndarray, dict[str, int]]:
+    """The core's outputs, and the bytes of stack of each kind of call."""
+    defines = (*parts_of(objects.c_folder), f"-DKWS_BENCH_STACK_BYTES={STACK_BYTES}")
+    firmware = link(objects, folder, "decide", defines=defines)
+    run(firmware, folder / "decide", {"clips.bin": clips.tobytes(), **audio})
+    classes = header_number(objects.c_folder, "kws_model.h", "KWS_MODEL_OUTPUT_SIZE")
+    outputs = np.fromfile(folder / "decide" / "outputs.bin", np.int8)
+    if outputs.size != len(clips) * classes:
+        raise ExportError(
+            f"the firmware for {objects.target.name} decided {outputs.size // classes} of {len(clips)} clips"
+        )
+    said = read_printed(folder / "decide" / "report.json")
+    return outputs.reshape(len(clips), classes), {name: int(row[2]) for name, row in said["calls"].items()}
+
+
+def _accuracy(outputs: np.ndarray, expected: np.ndarray | None) -> Accuracy | None:
+    if expected is None:
+        return None
+    if expected.shape != outputs.shape:
+        raise ExportError(f"expected outputs {outputs.shape} to compare with, got {expected.shape}")
+    equal = int((outputs == expected).all(axis=1).sum())
+    return Accuracy(len(outputs), equal, int((outputs.argmax(1) == expected.argmax(1)).sum()))
+
+
+def _second(calls: Sequence[Call], frames_per_second: float) -> Second | None:
+    """The last second of frames through the detector, decisions among them."""
+    frames = [call for call in calls if call.function == "kws_bench_push"]
+    last = frames[-round(frames_per_second) :] if frames else []
+    if not last:
+        return None
+    cycles = None if last[0].cycles is None else sum(call.cycles or 0 for call in last)
+    inferences = sum(segment.kind == 0 and segment.index == 0 for call in last for segment in call.segments)
+    return Second(Count(sum(call.instructions for call in last), cycles), inferences)
+
+
+def _timed(firmware: Firmware, folder: Path, files: dict[str, bytes]) -> Tally:
+    """Run under -icount, where SysTick advances with the instructions."""
+    run(firmware, folder, files, options=ICOUNT)
+    said = read_printed(folder / "report.json")
+    per_tick = 1e9 / (NS_AN_INSTRUCTION * firmware.target.systick_hz)
+    loop = said["loop_ticks"] * per_tick / said["loop_instructions"]
+    if not 0.999 < loop < 1.001:
+        raise ExportError(f"SysTick does not count instructions here: a loop of known length came to {loop:.3f} of it")
+    return tally_printed(said, per_tick)
+
+
+def read_printed(path: Path) -> dict:
+    """The report that the firmware wrote."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExportError(f"the firmware left no report ({error})") from error
+
+
+def _report(
+    c_folder: Path,
+    firmware: Firmware,
+    tally: Tally,
+    *,
+    method: str,
+    decisions_per_second: float | None,
+    second: Second | None,
+    footprint: Footprint,
+    stack: dict[str, int],
+    accuracy: Accuracy | None,
+) -> DeviceReport:
+    frames = _frames_per_second(c_folder)
+    return DeviceReport(
+        target=firmware.target.name,
+        method=method,
+        model_sha256=model_sha256(c_folder),
+        compiler=firmware.compiler,
+        flags=firmware.flags,
+        elf_sha256=firmware.sha256,
+        emulator=version(QEMU),
+        inference=tally.count_of("model") or Count(0, 0),
+        operators=tally.operator_counts(read_operators(c_folder)),
+        frame=tally.count_of("frame"),
+        stages=tally.stage_counts(),
+        features=tally.count_of("features"),
+        frames_per_second=frames,
+        decisions_per_second=decisions_per_second or own_rate(c_folder) or DECISIONS_PER_SECOND,
+        second=second,
+        footprint=footprint,
+        stack=stack,
+        accuracy=accuracy,
+    )
+
+
+def own_rate(c_folder: Path) -> float | None:
+    """Decisions a second of the folder's detector; None without one."""
+    stride = header_number(c_folder, "kws_detector.h", "KWS_DETECTOR_STRIDE")
+    return _frames_per_second(c_folder) / stride if stride else None
+
+
+def model_sha256(c_folder: Path) -> str:
+    """Of the .tflite that the sources were generated from; empty where they do not say."""
+    path = Path(c_folder) / "kws_model.json"
+    return str(json.loads(path.read_text(encoding="utf-8")).get("sha256", "")) if path.is_file() else ""
