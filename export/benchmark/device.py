@@ -85,7 +85,7 @@ def measure(
         if method == "trace":
             firmware = link(marked, folder, "count", defines=parts_of(c_folder))
             calls = count_calls(firmware, folder / "count", files)
-            tally, second = tally_calls(calls), _second(calls, _frames_per_second(c_folder))
+            tally, second = tally_calls(calls), _second(calls, round(frames_per_second(c_folder)))
         else:
             firmware = link(marked, folder, "time", defines=(*parts_of(c_folder), "-DKWS_BENCH_TIMER"))
             tally, second = _timed(firmware, folder / "time", files), None
@@ -141,7 +141,8 @@ def _audio(c_folder: Path, audio: np.ndarray | None) -> dict[str, bytes]:
     return {"audio.bin": given[:short].tobytes(), "stream.bin": given.tobytes()}
 
 
-def _frames_per_second(c_folder: Path) -> float:
+def frames_per_second(c_folder: Path) -> float:
+    """Of the folder's front end; 0 without one."""
     stride = header_number(c_folder, "kws_frontend.h", "KWS_FRONTEND_FRAME_STRIDE")
     return header_number(c_folder, "kws_frontend.h", "KWS_FRONTEND_SAMPLE_RATE") / stride if stride else 0.0
 
@@ -172,10 +173,10 @@ def _accuracy(outputs: np.ndarray, expected: np.ndarray | None) -> Accuracy | No
     return Accuracy(len(outputs), equal, int((outputs.argmax(1) == expected.argmax(1)).sum()))
 
 
-def _second(calls: Sequence[Call], frames_per_second: float) -> Second | None:
+def _second(calls: Sequence[Call], frames_a_second: int) -> Second | None:
     """The last second of frames through the detector, decisions among them."""
     frames = [call for call in calls if call.function == "kws_bench_push"]
-    last = frames[-round(frames_per_second) :] if frames else []
+    last = frames[-frames_a_second:] if frames else []
     if not last:
         return None
     cycles = None if last[0].cycles is None else sum(call.cycles or 0 for call in last)
@@ -214,7 +215,7 @@ def _report(
     stack: dict[str, int],
     accuracy: Accuracy | None,
 ) -> DeviceReport:
-    frames = _frames_per_second(c_folder)
+    frames = frames_per_second(c_folder)
     return DeviceReport(
         target=firmware.target.name,
         method=method,
@@ -240,7 +241,7 @@ def _report(
 def own_rate(c_folder: Path) -> float | None:
     """Decisions a second of the folder's detector; None without one."""
     stride = header_number(c_folder, "kws_detector.h", "KWS_DETECTOR_STRIDE")
-    return _frames_per_second(c_folder) / stride if stride else None
+    return frames_per_second(c_folder) / stride if stride else None
 
 
 def model_sha256(c_folder: Path) -> str:
