@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from kws_dendrite.data.augment_unknown import KINDS, PseudoKind
 from kws_dendrite.data.signals import THREADS, dither_table
 from kws_dendrite.data.silence import REFERENCE_RMS, NoisePool, draw_levels
 from kws_dendrite.errors import ConfigError
@@ -31,6 +32,9 @@ class AugmentConfig:
         snr_db: range of the signal-to-noise ratio, over the whole window.
         noise_probability: share of the copies that get noise.
         dither: half width, in int16 steps, of the uniform dither at the end; 0 turns it off.
+        pseudo_unknown: so many clips of no word, made of the training clips and labelled `_unknown_`, others in every
+            copy; 0 makes none.
+        pseudo_kinds: how, in turn: "reversed", "spliced" of two words, "sped" an octave down or up.
         seed: draws everything.
     """
 
@@ -41,6 +45,8 @@ class AugmentConfig:
     snr_db: tuple[float, float] = (3.0, 30.0)
     noise_probability: float = 0.7
     dither: float = 1.0
+    pseudo_unknown: int = 0
+    pseudo_kinds: tuple[PseudoKind, ...] = ("reversed", "spliced")
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,6 +65,11 @@ class AugmentConfig:
             raise ConfigError(f"noise_probability is {self.noise_probability}; expected 0 to 1")
         if not 0 <= self.dither <= 100:
             raise ConfigError(f"dither is {self.dither}; expected 0 to 100 int16 steps")
+        object.__setattr__(self, "pseudo_kinds", tuple(self.pseudo_kinds))
+        if self.pseudo_unknown < 0:
+            raise ConfigError(f"pseudo_unknown is {self.pseudo_unknown}; expected 0 or more")
+        if not self.pseudo_kinds or not set(self.pseudo_kinds) <= set(KINDS):
+            raise ConfigError(f"pseudo_kinds is {self.pseudo_kinds}; expected some of {', '.join(KINDS)}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""

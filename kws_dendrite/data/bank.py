@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 
 from kws_dendrite.data.augment import AugmentConfig, Draw, augment, draw
+from kws_dendrite.data.augment_unknown import make_pseudo_unknown
 from kws_dendrite.data.dataset import Dataset, Signals
 from kws_dendrite.data.signals import read_signals
 from kws_dendrite.data.silence import NoisePool, load_noise
 from kws_dendrite.data.summary import outline
+from kws_dendrite.data.task import UNKNOWN
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.frontend import FeatureCache, FrontEndConfig, feature_shape, to_json
 
 Extract = Callable[[np.ndarray, FrontEndConfig], np.ndarray]
 BLOCK = 2048  # clips rendered and kept as one cache entry
+PSEUDO_COPIES = 1 << 20  # added to a copy's number, so that pseudo-unknown clips have draws of their own
 _RENDERING = "augment-1"  # raise it when augmentation's samples change
 
 
@@ -33,6 +36,9 @@ class FeatureBank:
         labels: class names.
         frontend: the front end as JSON values; {} where an Edge Impulse block computed the features.
         summary: where the data came from, as JSON values, for checkpoints and reports.
+        train_words: int64 (N,), which word each clip is of, finer than its class where other words share one; None
+            where that is not known.
+        teacher: float (A, N, K), a teacher's logits of every copy, for distillation; None without one.
     """
 
     train: np.ndarray
@@ -42,6 +48,8 @@ class FeatureBank:
     labels: tuple[str, ...]
     frontend: dict[str, Any]
     summary: dict[str, Any]
+    train_words: np.ndarray | None = None
+    teacher: np.ndarray | None = None
 
 
 def build_bank(
@@ -72,27 +80,56 @@ def build_bank(
     _check_rate(dataset, frontend_config)
     signals = read_signals(dataset, "train")
     held_out = read_signals(dataset, "validation")
-    report = _Count((config.copies + 1) * len(signals) + len(held_out), progress)
+    N = len(signals)
+    report = _Count((config.copies + 1) * (N + config.pseudo_unknown) + len(held_out), progress)
     validation = _plain(held_out, frontend_config, extract, cache, np.float32, report)
     frames, coefficients = feature_shape(frontend_config, dataset.task.window)
-    train = np.empty((config.copies + 1, len(signals), frames, coefficients), np.float16)
-    train[0] = _plain(signals, frontend_config, extract, cache, np.float16, report)
+    train = np.empty((config.copies + 1, N + config.pseudo_unknown, frames, coefficients), np.float16)
+    pseudo = _pseudo_unknown(signals, dataset, config, 0)
+    train[0, :N] = _plain(signals, frontend_config, extract, cache, np.float16, report)
+    if config.pseudo_unknown:
+        train[0, N:] = _plain(pseudo, frontend_config, extract, cache, np.float16, report)
     if config.copies:
         noise = load_noise(dataset.noise, dataset.task)
+        shared = dataset, frontend_config, extract, cache, config
         for copy in range(1, config.copies + 1):
-            train[copy] = _augmented(signals, dataset, frontend_config, extract, cache, config, copy, noise, report)
+            train[copy, :N] = _augmented(signals, *shared, copy, noise, report)
+            if config.pseudo_unknown:
+                pseudo = _pseudo_unknown(signals, dataset, config, copy)
+                train[copy, N:] = _augmented(pseudo, *shared, PSEUDO_COPIES + copy, noise, report)
     summary = outline(dataset)
     summary["augmentation"] = config.to_json()
     summary["unreadable"] = len(dataset.skipped) + len(signals.skipped) + len(held_out.skipped)
     return FeatureBank(
         train=train,
-        train_labels=signals.labels,
+        train_labels=np.concatenate([signals.labels, pseudo.labels]),
         validation=validation,
         validation_labels=held_out.labels,
         labels=dataset.labels,
         frontend=to_json(frontend_config),
         summary=summary,
+        train_words=_words(dataset, (*signals.ids, *pseudo.ids)),
     )
+
+
+def _pseudo_unknown(signals: Signals, dataset: Dataset, config: AugmentConfig, copy: int) -> Signals:
+    """The clips of no word of one copy, drawn from (config.seed, copy)."""
+    if not config.pseudo_unknown:
+        return Signals(signals.samples[:0], signals.labels[:0], (), signals.silence[:0])
+    if UNKNOWN not in dataset.labels:
+        raise ConfigError(f"pseudo_unknown needs the class {UNKNOWN}; set it to 0, or let the task have other words")
+    label, rate = dataset.labels.index(UNKNOWN), dataset.task.sampling_freq
+    rng = np.random.default_rng([config.seed, copy, 1])
+    return make_pseudo_unknown(signals, label, config.pseudo_unknown, config.pseudo_kinds, rate, rng)
+
+
+def _words(dataset: Dataset, ids: tuple[str, ...]) -> np.ndarray | None:
+    """Which word each training clip is of, where the layout has a folder a word; pseudo-unknown is a word each kind."""
+    if dataset.layout != "speech_commands":
+        return None
+    words = [name.split("@")[0].split("/")[0] for name in ids]
+    _, index = np.unique(words, return_inverse=True)
+    return index.astype(np.int64)
 
 
 @dataclass

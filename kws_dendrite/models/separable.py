@@ -20,6 +20,7 @@ from kws_dendrite.models.layers import (
     Features,
     GlobalPool,
     Logits,
+    MaxPool,
     Pointwise,
     Relu,
     SeparableBn,
@@ -36,6 +37,10 @@ class SeparableConfig:
     dilations: one a block.
     stride: in time, taken by the stem.
     pooling: how time is summed up.
+    pool_window: maxima of so many frames, a divisor of them, come before the pool; 1 is off. A mean of maxima lies
+        between the two.
+    stem_kernel: taps of a depthwise convolution over time between the stem and its BatchNorm, odd; 1 is none.
+    residual: "added" is x + relu(f(x)), "joined" relu(x + f(x)).
     remove_mean: subtract each clip's mean first; for front ends that keep the level (MFE).
     """
 
@@ -50,6 +55,9 @@ class SeparableConfig:
     stride: int = 1
     pooling: Literal["mean", "max", "mean_max"] = "mean_max"
     remove_mean: bool = False
+    pool_window: int = 1
+    stem_kernel: int = 1
+    residual: Literal["added", "joined"] = "added"
 
     def __post_init__(self) -> None:
         if min(self.frames, self.coefficients, self.channels, self.stride) < 1 or self.classes < 2:
@@ -57,12 +65,19 @@ class SeparableConfig:
                 "frames, coefficients, channels and stride are at least 1 and classes at least 2; got "
                 f"{self.frames}, {self.coefficients}, {self.channels}, {self.stride} and {self.classes}"
             )
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ConfigError(f"kernel is an odd number of frames; got {self.kernel}")
+        left = -(-self.frames // self.stride)
+        if self.pool_window < 1 or left % self.pool_window:
+            raise ConfigError(f"pool_window divides the {left} frames that the stride leaves; got {self.pool_window}")
+        for name in ("kernel", "stem_kernel"):
+            value = getattr(self, name)
+            if value < 1 or value % 2 == 0:
+                raise ConfigError(f"{name} is an odd number of frames; got {value}")
         if len(self.blocks) != len(self.dilations):
             raise ConfigError(f"one dilation a block; got blocks {self.blocks} and dilations {self.dilations}")
         if self.pooling not in ("mean", "max", "mean_max"):
             raise ConfigError(f"pooling is mean, max or mean_max; got {self.pooling!r}")
+        if self.residual not in ("added", "joined"):
+            raise ConfigError(f"residual is added or joined; got {self.residual!r}")
 
 
 class Separable(nn.Module):
@@ -76,9 +91,13 @@ class Separable(nn.Module):
         self.features = Features(
             members, config.frames, config.coefficients, as_channels=True, remove_mean=config.remove_mean
         )
-        self.stem = ConvBn(
-            Pointwise(members, config.coefficients, C, generator, stride=config.stride), BatchNorm(members, C)
-        )
+        entry = Pointwise(members, config.coefficients, C, generator, stride=config.stride)
+        if config.stem_kernel > 1:
+            self.entry = entry
+            self.stem = ConvBn(DepthwiseTime(members, C, config.stem_kernel, generator), BatchNorm(members, C))
+        else:
+            self.entry = None
+            self.stem = ConvBn(entry, BatchNorm(members, C))
         weights = {}
         for number in sorted(set(config.blocks)):
             depthwise = DepthwiseTime(members, C, config.kernel, generator)
@@ -87,13 +106,20 @@ class Separable(nn.Module):
         for number, dilation in zip(config.blocks, config.dilations, strict=True):
             norm = BatchNorm(members, C, positive=config.blocks.count(number) > 1)
             self.blocks.append(SeparableBn(*weights[number], norm, dilation=dilation))
+        self.joined = config.residual == "joined"
         self.relu = Relu()
+        self.windows = MaxPool((config.pool_window, 1)) if config.pool_window > 1 else None
         self.pool = GlobalPool(config.pooling)
         self.head = Dense(members, C, config.classes, generator)
         self.logits = Logits()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.relu(self.stem(self.features(x)))  # (P, C, B, T, 1)
+        x = self.features(x)  # (P, F, B, T, 1)
+        if self.entry is not None:
+            x = self.entry(x)
+        x = self.relu(self.stem(x))  # (P, C, B, T, 1)
         for block in self.blocks:
-            x = x + self.relu(block(x))
+            x = self.relu(x + block(x)) if self.joined else x + self.relu(block(x))
+        if self.windows is not None:
+            x = self.windows(x)
         return self.logits(self.head(self.pool(x)))

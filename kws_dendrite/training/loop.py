@@ -1,5 +1,6 @@
 """The loop over a population: AdamW, one cosine cycle, the best epoch of every member kept."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -7,13 +8,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.errors import DataError
+from kws_dendrite.training.averaging import WeightAverage
 from kws_dendrite.training.batches import PopulationBatches
 from kws_dendrite.training.config import TrainConfig
+from kws_dendrite.training.targets import Targets, cross_entropy, soft_loss
 
 ADAM_BETAS = (0.9, 0.99)  # at a high learning rate a shorter memory of squared gradients is the steadier one
 
@@ -51,15 +53,6 @@ class CycleResult:
 
 
 Progress = Callable[[EpochRecord, int], None]  # a finished epoch, and how many the cycle has
-
-
-def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Loss of every clip of every member: (P, B, K), (P, B) -> (P, B)."""
-    P, B, K = logits.shape
-    losses = F.cross_entropy(
-        logits.reshape(P * B, K), labels.reshape(P * B), reduction="none", label_smoothing=label_smoothing
-    )
-    return losses.view(P, B)
 
 
 @torch.no_grad()
@@ -117,6 +110,7 @@ def train_cycle(
     batches = PopulationBatches(bank, config, P, seed)
     optimizer = _optimizer(model, config)
     total, warmup = config.epochs * len(batches), config.warmup_epochs * len(batches)
+    average = WeightAverage(model, config.average) if config.average else None
     keeper = BestMembers(model, *validate(model, validation, validation_labels)) if first_epoch else BestMembers(model)
     result = CycleResult()
     lowest, stale = torch.full((P,), math.inf), 0  # of this cycle, whose high rate first makes any net worse
@@ -125,19 +119,20 @@ def train_cycle(
         try:
             for epoch in range(config.epochs):
                 start = time.perf_counter()
-                rate, loss, accuracy = _train_epoch(model, batches, config, optimizer, epoch, total, warmup)
+                rate, loss, accuracy = _train_epoch(model, batches, config, optimizer, epoch, total, warmup, average)
                 if not math.isfinite(loss):
                     raise DataError(
                         f"the training loss is {loss} in epoch {first_epoch + epoch}; lower the learning rate "
                         f"(now {config.learning_rate}) or look for bad values in the features"
                     )
-                losses, accuracies = validate(model, validation, validation_labels)
-                if not losses.isfinite().all():
-                    raise DataError(
-                        f"the validation loss is {losses.tolist()} after epoch {first_epoch + epoch}; lower the "
-                        f"learning rate (now {config.learning_rate}) or look for bad values in the features"
-                    )
-                keeper.offer(losses, accuracies)
+                with average.applied() if average else contextlib.nullcontext():
+                    losses, accuracies = validate(model, validation, validation_labels)
+                    if not losses.isfinite().all():
+                        raise DataError(
+                            f"the validation loss is {losses.tolist()} after epoch {first_epoch + epoch}; lower the "
+                            f"learning rate (now {config.learning_rate}) or look for bad values in the features"
+                        )
+                    keeper.offer(losses, accuracies)
                 record = EpochRecord(
                     first_epoch + epoch,
                     phase,
@@ -173,27 +168,45 @@ def _train_epoch(
     epoch: int,
     total: int,
     warmup: float,
+    average: WeightAverage | None = None,
 ) -> tuple[float, float, float]:
     """Last learning rate, mean loss and accuracy over the epoch's batches and the population."""
     model.train()
     penalty = getattr(model, "penalty", None)  # a family's own, (P,), such as the sparsity of gates
     losses, hits, rate = [], [], 0.0
-    for step, (features, labels) in enumerate(batches.epoch(), epoch * len(batches)):
+    source = batches.soft_epoch() if config.softened else batches.epoch()
+    for step, (features, targets) in enumerate(source, epoch * len(batches)):
         rate = config.learning_rate * min(1.0, (step + 1) / max(warmup, 1))
         rate *= 0.5 * (1 + math.cos(math.pi * step / total))
         for group in optimizer.param_groups:
             group["lr"] = rate
         logits = model(features)
-        loss = cross_entropy(logits, labels, config.label_smoothing).mean(1).sum()  # members do not touch each other
+        labels = targets.labels if isinstance(targets, Targets) else targets
+        loss = _losses(logits, targets, config).mean(1).sum()  # members do not touch each other
         if penalty is not None:
             loss = loss + penalty().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if average:
+            average.update()
         losses.append(loss.detach())
         hits.append((logits.detach().argmax(-1) == labels).float().mean())
     P = labels.shape[0]
     return rate, torch.stack(losses).mean().item() / P, torch.stack(hits).mean().item()
+
+
+def _losses(logits: Tensor, targets: Tensor | Targets, config: TrainConfig) -> Tensor:
+    """(P, B)."""
+    if not isinstance(targets, Targets):
+        return cross_entropy(logits, targets, config.label_smoothing)
+    return soft_loss(
+        logits,
+        targets,
+        label_smoothing=config.label_smoothing,
+        distillation=config.distillation,
+        temperature=config.temperature,
+    )
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

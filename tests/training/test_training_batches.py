@@ -174,3 +174,72 @@ def test_one_clip_is_too_few():
 def test_a_negative_seed_is_refused():
     with pytest.raises(ConfigError, match="seed is a whole number, 0 or more; got -1"):
         PopulationBatches(numbered_bank(), PLAIN, P, -1)
+
+
+def soft(bank, config, members=P):
+    """All of one epoch's features (P, n, T, F) and of its targets' labels, others and shares (P, n)."""
+    x, targets = zip(*PopulationBatches(bank, config, members, 0).soft_epoch(), strict=True)
+    parts = [torch.cat([getattr(t, name) for t in targets], 1) for name in ("labels", "others", "share")]
+    return torch.cat(x, 1), *parts
+
+
+def test_a_soft_epoch_has_the_same_clips_as_a_plain_one():
+    bank, config = numbered_bank(clips=12), replace(PLAIN, shift_frames=2, time_mask=3)
+    x, labels = epoch(bank, config)
+    soft_x, targets = zip(*PopulationBatches(bank, config, P, 0).soft_epoch(), strict=True)
+    assert torch.equal(torch.cat(soft_x, 1), x)
+    assert torch.equal(torch.cat([each.labels for each in targets], 1), labels)
+    assert all(each.others is None and each.teacher is None for each in targets)
+
+
+def test_mixup_mixes_two_clips_of_a_batch_by_the_share():
+    bank = numbered_bank(copies=1, clips=60)
+    clips = torch.from_numpy(bank.train[0])
+    x, labels, others, share = soft(bank, replace(PLAIN, mixup=0.5))
+    wide = share[..., None, None]
+    torch.testing.assert_close(x, wide * clips[labels] + (1 - wide) * clips[others])
+    assert 0 <= share.min() < 0.2 < 0.8 < share.max() <= 1
+    assert torch.equal(labels, epoch(bank, PLAIN)[1])  # the order is as without
+
+
+def test_colouring_adds_a_smooth_curve_alike_in_every_frame():
+    bank = numbered_bank(copies=1, clips=90)
+    x, labels = epoch(bank, replace(PLAIN, colouring=2.0))
+    added = x - torch.from_numpy(bank.train[0])[labels]
+    torch.testing.assert_close(added, added[:, :, :1].expand_as(added), atol=1e-2, rtol=0)
+    curves = added[:, :, 0]
+    np.testing.assert_allclose(curves.mean(-1), 0, atol=1e-2)  # the level stays
+    assert curves.std() == pytest.approx(2.0, rel=0.2)
+
+
+def test_stretch_reads_frames_about_the_middle():
+    bank = numbered_bank(copies=1, clips=90)
+    x, labels = epoch(bank, replace(PLAIN, stretch=0.4))
+    frames = (x[..., 0] - 100 * labels[..., None]) / 10  # which frame each place holds
+    assert frames.min() >= 0 and frames.max() <= T - 1
+    assert (frames.diff(dim=-1) >= 0).all()  # time never runs backwards
+    spread = frames[..., -1] - frames[..., 0]
+    assert spread.min() < T - 2 and spread.max() == T - 1
+
+
+@pytest.mark.parametrize("balance", [0.5, 1.0])
+def test_word_balance_draws_words_by_a_power_of_their_clips(balance):
+    words = np.repeat([0, 1, 2], [60, 30, 6])
+    bank = replace(numbered_bank(copies=1, clips=96), train_words=words)
+    drawn = torch.cat([epoch(bank, replace(PLAIN, word_balance=balance), skip=skip)[1] for skip in range(3)], 1)
+    counts = np.array([60.0, 30.0, 6.0]) ** (1 - balance)
+    expected = counts / counts.sum()
+    found = np.bincount(words[drawn.flatten().numpy()]) / drawn.numel()
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_word_balance_falls_back_to_classes():
+    bank = replace(numbered_bank(copies=1, clips=12), train_labels=np.array([0] * 9 + [1] * 3))
+    _, labels = epoch(bank, replace(PLAIN, word_balance=1.0))
+    assert labels.float().mean(1).tolist() == pytest.approx([0.5] * P)
+
+
+def test_levers_do_not_change_which_clips_come():
+    bank = numbered_bank(clips=12)
+    for lever in ({"colouring": 1.0}, {"stretch": 0.2}):
+        assert torch.equal(epoch(bank, replace(PLAIN, **lever), skip=1)[1], epoch(bank, PLAIN, skip=1)[1])

@@ -1,0 +1,80 @@
+"""What the default family can be made of beside its defaults: each folds to the function it is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kws_dendrite.errors import ConfigError
+from kws_dendrite.fold import fold
+from kws_dendrite.models import SeparableConfig, build_model, config_from_json, config_to_json
+from kws_dendrite.plain import cost
+from kws_dendrite.plain.interpreter import interpret
+
+BASE = SeparableConfig(12, 6, 3, channels=5, kernel=3)
+VARIANTS = [
+    {"pool_window": 4},
+    {"pool_window": 12, "pooling": "mean"},
+    {"stem_kernel": 5},
+    {"residual": "joined"},
+    {"pool_window": 3, "stem_kernel": 3, "residual": "joined", "stride": 2, "blocks": (0, 1)},
+]
+names = ["-".join(variant) for variant in VARIANTS]
+
+
+def random_model(config):
+    """A population with nothing at its starting value, in evaluation mode."""
+    model = build_model(config, 2).eval()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, value in (*model.named_parameters(), *model.named_buffers()):
+            if name.endswith(("running_var", "std")):
+                value.uniform_(0.5, 1.5, generator=generator)
+            elif value.dim() <= 2:
+                value.normal_(generator=generator)
+    return model
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=names)
+def test_folded_it_is_the_same_function(variant):
+    model = random_model(replace(BASE, **variant))
+    x = torch.randn(4, 12, 6, generator=torch.Generator().manual_seed(2))
+    for member in range(2):
+        expected = torch.softmax(model(x)[member], -1).detach().numpy()
+        np.testing.assert_allclose(interpret(fold(model, member), x.view(4, -1).numpy()), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=names)
+def test_as_json_and_back(variant):
+    config = replace(BASE, **variant)
+    assert config_from_json(config_to_json(config)) == config
+
+
+def test_what_was_stored_without_them_is_the_default():
+    stored = config_to_json(BASE)
+    for name in ("pool_window", "stem_kernel", "residual"):
+        del stored[name]
+    assert config_from_json(stored) == BASE
+
+
+def test_windows_take_maxima_before_the_mean():
+    config = replace(BASE, pool_window=4, pooling="mean")
+    model = random_model(config)
+    x = torch.relu(torch.randn(2, 5, 4, 12, 1))  # (P, C, B, T, 1)
+    parts = [x[:, :, :, start : start + 4].amax(3) for start in (0, 4, 8)]
+    torch.testing.assert_close(model.pool(model.windows(x)), torch.stack(parts, 3).mean(3)[..., 0])
+
+
+def test_a_stem_of_more_taps_costs_a_weight_a_tap_and_channel():
+    plain, longer = (cost(fold(random_model(replace(BASE, stem_kernel=k)))).parameters for k in (1, 5))
+    assert longer - plain == 5 * 5 + 5  # the taps, and the bias that the standardisation leaves before them
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("pool_window", 0), ("pool_window", 5), ("stem_kernel", 4), ("residual", "none")]
+)
+def test_what_cannot_be_is_refused(name, wrong):
+    with pytest.raises(ConfigError, match=name) as error:
+        replace(BASE, **{name: wrong})
+    assert str(wrong) in str(error.value)
