@@ -34,6 +34,7 @@ from kws_dendrite.export.benchmark.toolchain import OBJDUMP, find, output
 from kws_dendrite.export.benchmark.trace import Trace, trace
 
 OPERATOR, STAGE, REST = 0, 1, -1
+IDLE = "kws_bench_nothing"  # the call by which the stamps measure themselves
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Call:
         cycles: modelled; None on a core without a model.
         segments: the same, split at the marks, in order.
         functions: instructions by the function that they belong to.
+        entries: how often each function was entered.
     """
 
     function: str
@@ -70,6 +72,7 @@ class Call:
     cycles: int | None
     segments: tuple[Segment, ...]
     functions: dict[str, int]
+    entries: dict[str, int]
 
 
 def count_calls(firmware: Firmware, folder: Path, files: dict[str, bytes] | None = None) -> tuple[Call, ...]:
@@ -85,6 +88,7 @@ def count_calls(firmware: Firmware, folder: Path, files: dict[str, bytes] | None
     site, back = elf.address("kws_bench_site"), elf.address("kws_bench_return")
     marks = {mark.address: mark for mark in elf.marks}
     names, starts, owners = elf.functions(), run.starts, _owners(run, elf)
+    heads = [Counter([names[block[0]]] if block[0] in names else ()) for block in run.blocks]  # a call ends a block
     made: list[Call] = []
     segments: list[Segment] = []
     function, entered, edge = "", None, (0, 0)
@@ -100,10 +104,12 @@ def count_calls(firmware: Firmware, folder: Path, files: dict[str, bytes] | None
             kind, index = (mark.kind, mark.index) if mark else (REST, 0)
             segments.append(Segment(kind, index, now[0] - edge[0], now[1] - edge[1] if model else None))
             edge = now
-            if address == back:
+            if address == back and function != IDLE:
                 inside = _by_function(run.sequence[first:position], owners)
+                entries = _by_function(run.sequence[first:position], heads)
                 cycles = now[1] - entered[1] if model else None
-                made.append(Call(function, now[0] - entered[0], cycles, tuple(segments), inside))
+                made.append(Call(function, now[0] - entered[0], cycles, tuple(segments), inside, entries))
+            if address == back:
                 entered = None
     if entered is not None:
         raise ExportError(f"{function} did not return in the emulator")
@@ -120,6 +126,7 @@ def _owners(run: Trace, elf: Elf) -> list[Counter]:
 
 
 def _by_function(sequence: np.ndarray, owners: list[Counter]) -> dict[str, int]:
+    """Sums of what each block has, over the blocks as they ran; the largest first."""
     total: Counter = Counter()
     for block, times in zip(*np.unique(sequence, return_counts=True), strict=True):
         for name, count in owners[block].items():

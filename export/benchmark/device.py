@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kws_dendrite.errors import ExportError
+from kws_dendrite.errors import ConfigError, ExportError
 from kws_dendrite.export.benchmark.count import Call, count_calls, header_number, read_operators
 from kws_dendrite.export.benchmark.emulator import ICOUNT, NS_AN_INSTRUCTION, run
 from kws_dendrite.export.benchmark.firmware import (
@@ -70,30 +70,23 @@ def measure(
     Raises:
         ExportError: a tool is missing (the message has the command that installs it), sources that do not compile, a
             run that faults, inputs that do not fit.
-        ConfigError: an unknown core.
+        ConfigError: an unknown core or method.
     """
     target = find_target(target) if isinstance(target, str) else target
+    if method not in METHODS:
+        raise ConfigError(f"--method is one of {', '.join(METHODS)}; got {method!r}")
     c_folder, inputs = Path(c_folder), inputs or Inputs()
     clips = _checked(inputs.clips, c_folder)
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
         folder = Path(name)
         plain = compile_sources(sources_of(c_folder), target, folder / "plain", hooks=None, flags=flags)
         outputs, stack = _decide(plain, folder, clips, _audio(c_folder, inputs.audio))
-        hooks = "hooks_trace.h" if method == "trace" else "hooks_timer.h"
-        marked = compile_sources(sources_of(c_folder), target, folder / "marked", hooks=hooks, flags=flags)
         files = {"clips.bin": clips[:1].tobytes(), **_audio(c_folder, inputs.audio)}
-        if method == "trace":
-            firmware = link(marked, folder, "count", defines=parts_of(c_folder))
-            calls = count_calls(firmware, folder / "count", files)
-            tally, second = tally_calls(calls), _second(calls, round(frames_per_second(c_folder)))
-        else:
-            firmware = link(marked, folder, "time", defines=(*parts_of(c_folder), "-DKWS_BENCH_TIMER"))
-            tally, second = _timed(firmware, folder / "time", files), None
+        counted = (_traced if method == "trace" else _timed)(plain, folder, files)
         return _report(
-            c_folder, firmware, tally,
+            c_folder, counted,
             method=method,
             decisions_per_second=decisions_per_second,
-            second=second,
             footprint=footprint(link(plain, folder, "app", harness=APP, defines=parts_of(c_folder))),
             stack=stack,
             accuracy=_accuracy(outputs, inputs.expected),
@@ -173,26 +166,46 @@ def _accuracy(outputs: np.ndarray, expected: np.ndarray | None) -> Accuracy | No
     return Accuracy(len(outputs), equal, int((outputs.argmax(1) == expected.argmax(1)).sum()))
 
 
-def _second(calls: Sequence[Call], frames_a_second: int) -> Second | None:
+@dataclass(frozen=True)
+class _Counted:
+    firmware: Firmware
+    tally: Tally
+    second: Second | None
+
+
+def _traced(plain: Objects, folder: Path, files: dict[str, bytes]) -> _Counted:
+    """Count the build as it ships, and once more with marks in it, to split it."""
+    defines, sources = parts_of(plain.c_folder), sources_of(plain.c_folder)
+    firmware = link(plain, folder, "count", defines=defines)
+    calls = count_calls(firmware, folder / "count", files)
+    marked = compile_sources(sources, plain.target, folder / "marked", hooks="hooks_trace.h", flags=plain.options)
+    split = {name: content for name, content in files.items() if name != "stream.bin"}
+    parts = count_calls(link(marked, folder, "split", defines=defines), folder / "split", split)
+    return _Counted(firmware, tally_calls(calls, parts), _second(calls, round(frames_per_second(plain.c_folder))))
+
+
+def _second(calls: Sequence[Call], frames: int) -> Second | None:
     """The last second of frames through the detector, decisions among them."""
-    frames = [call for call in calls if call.function == "kws_bench_push"]
-    last = frames[-frames_a_second:] if frames else []
+    last = [call for call in calls if call.function == "kws_bench_push"][-frames or None :]
     if not last:
         return None
     cycles = None if last[0].cycles is None else sum(call.cycles or 0 for call in last)
-    inferences = sum(segment.kind == 0 and segment.index == 0 for call in last for segment in call.segments)
+    inferences = sum(call.entries.get("kws_model_invoke", 0) for call in last)
     return Second(Count(sum(call.instructions for call in last), cycles), inferences)
 
 
-def _timed(firmware: Firmware, folder: Path, files: dict[str, bytes]) -> Tally:
-    """Run under -icount, where SysTick advances with the instructions."""
-    run(firmware, folder, files, options=ICOUNT)
-    said = read_printed(folder / "report.json")
+def _timed(plain: Objects, folder: Path, files: dict[str, bytes]) -> _Counted:
+    """Run with stamps under -icount, where SysTick advances with the instructions."""
+    sources, defines = sources_of(plain.c_folder), (*parts_of(plain.c_folder), "-DKWS_BENCH_TIMER")
+    stamped = compile_sources(sources, plain.target, folder / "stamped", hooks="hooks_timer.h", flags=plain.options)
+    firmware = link(stamped, folder, "time", defines=defines)
+    run(firmware, folder / "time", files, options=ICOUNT)
+    said = read_printed(folder / "time" / "report.json")
     per_tick = 1e9 / (NS_AN_INSTRUCTION * firmware.target.systick_hz)
     loop = said["loop_ticks"] * per_tick / said["loop_instructions"]
     if not 0.999 < loop < 1.001:
         raise ExportError(f"SysTick does not count instructions here: a loop of known length came to {loop:.3f} of it")
-    return tally_printed(said, per_tick)
+    return _Counted(firmware, tally_printed(said, per_tick), None)
 
 
 def read_printed(path: Path) -> dict:
@@ -205,17 +218,15 @@ def read_printed(path: Path) -> dict:
 
 def _report(
     c_folder: Path,
-    firmware: Firmware,
-    tally: Tally,
+    counted: _Counted,
     *,
     method: str,
     decisions_per_second: float | None,
-    second: Second | None,
     footprint: Footprint,
     stack: dict[str, int],
     accuracy: Accuracy | None,
 ) -> DeviceReport:
-    frames = frames_per_second(c_folder)
+    firmware, tally, frames = counted.firmware, counted.tally, frames_per_second(c_folder)
     return DeviceReport(
         target=firmware.target.name,
         method=method,
@@ -231,7 +242,7 @@ def _report(
         features=tally.count_of("features"),
         frames_per_second=frames,
         decisions_per_second=decisions_per_second or own_rate(c_folder) or DECISIONS_PER_SECOND,
-        second=second,
+        second=counted.second,
         footprint=footprint,
         stack=stack,
         accuracy=accuracy,

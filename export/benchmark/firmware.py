@@ -67,11 +67,20 @@ def parts_of(c_folder: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Objects:
-    """Sources compiled once, with marks or stamps in them, to be linked into several images."""
+    """Sources compiled once, to be linked into several images.
+
+    Attributes:
+        paths: the object files.
+        c_folder: where the sources' headers are.
+        target: the core.
+        options: the flags that were asked for.
+        flags: all that the compiler got.
+    """
 
     paths: tuple[Path, ...]
     c_folder: Path
     target: Target
+    options: tuple[str, ...]
     flags: tuple[str, ...]
 
 
@@ -98,7 +107,7 @@ def compile_sources(
     for index, source in enumerate(sources):
         paths.append(folder / f"{source.stem}.{index}.o")
         output([find(GCC), *chosen, *hook, "-I", str(include), "-c", str(source), "-o", str(paths[-1])])
-    return Objects(tuple(paths), include, target, chosen)
+    return Objects(tuple(paths), include, target, tuple(flags), chosen)
 
 
 def link(

@@ -83,14 +83,15 @@ class Tally:
         return self.calls[name].mean(self.frames if name == "frame" else None)
 
 
-def tally_calls(calls: Sequence[Call]) -> Tally:
-    """Sum what a trace counted; what the detector runs is in the detector's calls alone."""
+def tally_calls(plain: Sequence[Call], marked: Sequence[Call]) -> Tally:
+    """Sum what traces counted: calls of the build as it ships, operators and stages of the build with marks.
+
+    The marks add no instruction, but the compiler may order those around them in another way.
+    """
     tally = Tally()
-    for call in calls:
-        name = NAMES.get(call.function, call.function)
-        tally.calls.setdefault(name, Sum()).add(call.instructions, call.cycles)
-        if name == "detector":
-            continue
+    for call in plain:
+        tally.calls.setdefault(NAMES.get(call.function, call.function), Sum()).add(call.instructions, call.cycles)
+    for call in marked:
         for segment in call.segments:
             if segment.kind != REST:
                 rows = {OPERATOR: tally.operators, STAGE: tally.stages}[segment.kind]

@@ -7,7 +7,7 @@
     __asm__ volatile(".pushsection .kws_marks, \"\", %%progbits\n\t"                                                   \
                      ".word 1f, %c0, %c1\n\t"                                                                          \
                      ".popsection\n"                                                                                   \
-                     "1:" ::"i"(kind), "i"(index) : "memory")
+                     "1:" ::"i"(kind), "i"(index))
 #define KWS_AFTER_OPERATOR(index, data, bytes) KWS_BENCH_MARK(0, index)
 #define KWS_AFTER_STAGE(stage) KWS_BENCH_MARK(1, stage)
 

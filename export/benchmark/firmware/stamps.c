@@ -77,7 +77,7 @@ void kws_bench_report_number(const char *name, uint32_t value) {
     put_number(value);
 }
 
-static void nothing(void) {
+static void kws_bench_nothing(void) {
 }
 
 /* Starts the clock, measures the stamp's and the call's own share, and opens the report. Each is measured several times
@@ -90,7 +90,7 @@ void kws_bench_report_begin(const char *unit, uint32_t hz) {
         kws_bench_stamp(0, 0);
         own = tallies[0][0].ticks;
         kws_bench_begin();
-        kws_bench_call(nothing, 0, 0, 0);
+        kws_bench_call(kws_bench_nothing, 0, 0, 0);
         kws_bench_end("nothing");
         own_call = calls[0].ticks;
         tallies[0][0].ticks = tallies[0][0].count = calls[0].ticks = calls[0].count = 0;
