@@ -204,7 +204,8 @@ class Library:
 
     def __init__(self, folder):
         sources = sorted(path.name for path in folder.glob("*.c"))
-        compile_c(["cc", *STRICT, "-O1", "-shared", "-fPIC", "-o", "detector.so", *sources, "-lm"], folder)
+        flags = [*STRICT, "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", "-shared", "-fPIC"]
+        compile_c(["cc", *flags, "-o", "detector.so", *sources, "-lm"], folder)
         self.library = ctypes.CDLL(str(folder / "detector.so"))
         for name in ("probe_bytes", "probe_max_push"):
             getattr(self.library, name).restype = ctypes.c_size_t

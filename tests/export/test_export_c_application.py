@@ -1,0 +1,142 @@
+"""The whole of it on sound: a golden model, the real front end, the detector, in the folder as it is shipped."""
+
+import ctypes
+import shutil
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from c_fakes import PROBE_C, STRICT, Library, compile_c, needs_cc, write
+from test_export_c_package import ARDUINO_HEADERS, cmake, listen, needs_cmake, needs_cxx, wav
+
+from kws_dendrite.export.c import write_c
+from kws_dendrite.export.c.detector import DetectorConfig, detect, emit_detector, levels
+from kws_dendrite.export.c.frontend import emit_frontend
+from kws_dendrite.export.c.package import package_files
+from kws_dendrite.frontend import MfccConfig, mfcc
+
+MODEL = Path(__file__).parents[1] / "golden" / "tflite" / "sep14_s2.tflite"  # 50 x 13 features, 12 labels
+FRONTEND, FRAMES, STRIDE, READ = MfccConfig(), 50, 320, 256
+SCALE, ZERO_POINT = 0.03309673070907593, 8  # of the model's input
+LABELS = tuple(f"word{index}" for index in range(12))
+# The model's weights are random and its scores of the third label hover about 0.29: levels that it keeps crossing.
+DETECTOR = DetectorConfig(
+    stride=5, smoothing=2, refractory=20, threshold={"word2": 0.29}, release={"word2": 0.285}, background=LABELS[:2]
+)
+
+
+NO_FPU = ("cortex-m0plus", "cortex-m3")
+
+
+def write_folder(folder):
+    write_c(MODEL, folder, labels=LABELS)
+    sources = emit_frontend(FRONTEND, FRAMES) | emit_detector(LABELS, DETECTOR)
+    names = {*(path.name for path in folder.iterdir()), *sources}
+    write(folder, sources | package_files("words", "1.0.0", names, True))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("application") / "words"
+    write_folder(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sound():
+    """Twelve seconds of chirps in noise, int16; the first window's last sample is 0, as the one before its first."""
+    rng, rate = np.random.default_rng(3), 16000
+    t = np.arange(12 * rate) / rate
+    chirps = np.sin(2 * np.pi * (300 + 900 * (t * 1.7 % 1)) * t) * (t % 0.9 < 0.4) * np.linspace(200, 9000, len(t))
+    sound = (chirps + rng.normal(0, 1, len(t)) * 300 * (1 + np.sin(t))).astype(np.int16)
+    sound[rate - 1] = 0
+    return sound
+
+
+@pytest.fixture(scope="module")
+def native(folder, tmp_path_factory):
+    """The folder as a library for this machine, with what C calls undefined switched to a stop."""
+    path = tmp_path_factory.mktemp("native")
+    write(path, {source.name: source.read_text() for source in folder.glob("kws_*.[ch]")} | {"probe.c": PROBE_C})
+    return Library(path)
+
+
+@pytest.fixture(scope="module")
+def windows(native, sound):
+    """(N, 650) int8, the quantised features of each decision, read from the front end inside the detector."""
+    native.reset()
+    rows, features = [], np.empty(FRAMES * 13, np.int8)
+    quantize, scale = native.library.kws_frontend_quantized, ctypes.c_float(SCALE)
+    ends = np.arange(FRAMES - 1, len(sound) // STRIDE, DETECTOR.stride) * STRIDE + READ
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        native.push(sound[start:end])
+        # The front end is the detector's first field.
+        quantize(native.memory, scale, ZERO_POINT, ctypes.c_void_p(features.ctypes.data))
+        rows.append(features.copy())
+    return np.array(rows)
+
+
+@needs_cc
+def test_features_are_the_reference_front_ends(windows, sound):
+    reference = mfcc(sound[:16000], FRONTEND).ravel()
+    exact = reference / SCALE + ZERO_POINT
+    assert np.abs(windows[0] - np.clip(exact, -128, 127)).max() < 0.55  # half a step, and a little for float32
+
+
+@needs_cc
+def test_detections_are_those_of_tflite_on_the_same_windows(native, windows, sound):
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(str(MODEL), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    outputs = []
+    for window in windows:
+        interpreter.set_tensor(source, window[None])
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(target)[0])
+    expected = detect(np.array(outputs), levels(LABELS, DETECTOR), DETECTOR, FRAMES)
+    assert len(expected) >= 3
+    native.reset()
+    assert native.push_some(sound) == [(one.label, one.score, one.frame) for one in expected]
+    native.reset()
+    short = [sound[start : start + 100] for start in range(0, len(sound), 100)]
+    assert [one for part in short for one in native.push(part)] == [
+        (one.label, one.score, one.frame) for one in expected
+    ]
+    assert native.intact()
+
+
+@needs_cc
+@needs_cmake
+def test_the_folder_builds_and_its_example_prints_the_detections(folder, native, sound, tmp_path):
+    cmake(folder, tmp_path / "build", f"-DCMAKE_C_FLAGS={' '.join(STRICT)}")
+    done = listen(tmp_path / "build" / "kws_host", content=wav(sound))
+    native.reset()
+    expected = [
+        f"{(frame * STRIDE + READ) / 16000:.2f} {LABELS[label]} {score / 256:.2f}"
+        for label, score, frame in native.push_some(sound)
+    ]
+    assert done.stdout.decode().splitlines() == expected and len(expected) >= 3
+
+
+@needs_cc
+@needs_cxx
+def test_the_arduino_sketch_links_with_the_shipped_headers(folder, tmp_path):
+    write(tmp_path, {name: textwrap.dedent(text) for name, text in ARDUINO_HEADERS.items()})
+    sketch = (folder / "examples/arduino_microphone/arduino_microphone.ino").read_text()
+    write(tmp_path, {"sketch.cpp": f"#include <Arduino.h>\n{sketch}"})
+    compile_c(["cc", *STRICT, "-c", *map(str, sorted(folder.glob("*.c")))], tmp_path)
+    objects = [path.name for path in tmp_path.glob("*.o")]
+    compile_c(["g++", "-std=gnu++11", "-I.", f"-I{folder}", "-o", "board", "board.cpp", *objects, "-lm"], tmp_path)
+
+
+@pytest.mark.skipif(
+    shutil.which("arm-none-eabi-gcc") is None,
+    reason="needs a cross compiler: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+)
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m33", "cortex-m55"])
+def test_the_folder_cross_compiles_strictly(folder, tmp_path, core):
+    flags = [*STRICT, f"-mcpu={core}", "-mthumb", f"-mfloat-abi={'soft' if core in NO_FPU else 'hard'}", "-Os"]
+    compile_c(["arm-none-eabi-gcc", *flags, "-c", *map(str, folder.glob("*.c"))], tmp_path)
