@@ -13,6 +13,7 @@ from kws_dendrite.frontend.mel import edge_impulse_bins
 from kws_dendrite.frontend.mfe import HEADROOM_DB, LEAST_ENERGY, PRE_COF
 
 LEAST = 1e-10  # what an exact zero counts as, in Edge Impulse's blocks
+GROUP = 12  # coefficients that the DCT makes at once
 LARGEST_FACTOR = 32767  # of pre-emphasis: its products and their difference stay within 32 bits
 
 
@@ -85,11 +86,20 @@ def emphasis_factors(cof: float) -> tuple[int, int]:
     return fraction.denominator, fraction.numerator
 
 
+def _emphasis(config: MfccConfig | MfeConfig | LogMelConfig) -> tuple[int, int]:
+    if isinstance(config, LogMelConfig):
+        return 1, 0
+    return emphasis_factors(float(np.float32(PRE_COF)) if isinstance(config, MfeConfig) else config.pre_cof)
+
+
 def tables(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes) -> dict[str, str]:
     """kws_frontend_tables.h and kws_frontend_tables.c."""
     bank = bank_of(config)
-    macros = _macros(config, sizes, bank)
+    factors = _emphasis(config)
+    macros = _macros(config, sizes, bank, factors)
     common = [_reversed(config.fft_length), ("uint8_t" if max(bank.widths) < 256 else "uint16_t", "widths", bank.widths)]
+    if factors[1] > 0:
+        common.append(("int16_t", "emphasis", [factors[0], -factors[1]]))
     if isinstance(config, MfccConfig) and config.win_size:
         common += _window_rows(sizes.frames, config.win_size)
     floats = [("float", name, values) for name, values in _float_tables(config, bank).items()]
@@ -122,12 +132,8 @@ def tables(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes) -> dict[
     return {"kws_frontend_tables.h": "\n".join(header) + "\n", "kws_frontend_tables.c": "\n".join(source) + "\n"}
 
 
-def _macros(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes, bank: Bank) -> dict[str, str | int]:
+def _macros(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes, bank: Bank, factors: tuple[int, int]) -> dict[str, str | int]:
     points = config.fft_length // 2
-    factor, factor_before = (1, 0)
-    if not isinstance(config, LogMelConfig):
-        cof = float(np.float32(PRE_COF)) if isinstance(config, MfeConfig) else config.pre_cof
-        factor, factor_before = emphasis_factors(cof)
     macros: dict[str, str | int] = {
         "BANDS": config.num_filters,
         "FIRST_RADIX": 8 if points.bit_length() % 2 == 0 else 4,  # an odd power of two has one factor of 8
@@ -137,18 +143,18 @@ def _macros(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes, bank: B
         "REMOVE_MEAN": int(isinstance(config, LogMelConfig) and config.remove_mean),
         "BETWEEN_BINS": int(isinstance(config, LogMelConfig)),
         "FIRST_BIN": bank.first,
-        "EMPHASIS_A": factor,
-        "EMPHASIS_B": factor_before,
+        "EMPHASISED": int(factors[1] > 0),
+        "EMPTY_STRETCHES": int(bool(min(bank.widths[1:]) == 0)),
         "WINDOW": config.win_size if isinstance(config, MfccConfig) else 0,
     }
     if isinstance(config, LogMelConfig):
         scale = 4.0 * 32768.0**2  # the C has |2X|^2 of samples that are not scaled
-        macros["LOG_OFFSET"] = _float(config.log_offset * scale)
-        macros["LOG_SCALE"] = _float(-math.log(scale))
+        macros["SCALE"] = _float(1.0 / scale)
+        macros["LOG_OFFSET"] = _float(config.log_offset)
     else:
         unit = 32768.0 if isinstance(config, MfeConfig) else 1.0
         macros["LOG_OF_ZERO"] = _float(math.log(LEAST))
-        macros["LOG_SCALE"] = _float(-math.log(4.0 * config.fft_length * (factor * unit) ** 2))
+        macros["SCALE"] = _float(1.0 / (4.0 * config.fft_length * (factors[0] * unit) ** 2))
     if isinstance(config, MfeConfig):
         steps = 256.0 / (HEADROOM_DB - config.noise_floor_db)
         macros["LEVEL_SLOPE"] = _float(steps * 10.0 / math.log(10.0))
@@ -184,18 +190,18 @@ def _float_tables(config: MfccConfig | MfeConfig | LogMelConfig, bank: Bank) -> 
 
 
 def cosine_weights(config: MfccConfig) -> np.ndarray:
-    """DCT weights in the order of their use: odd coefficients, then even ones, by threes, band by band; float64."""
+    """DCT weights in the order of their use, float64: twelve coefficients at a time (zeros behind the last), band by band,
+    first the odd coefficients' weights, then the even ones'."""
     bands = config.num_filters
-    k = np.arange(config.num_cepstral + 6)[:, None]
+    k = np.arange(config.num_cepstral + 12)[:, None]
     matrix = math.sqrt(2.0 / bands) * np.cos(np.pi * k * (2 * np.arange(bands) + 1) / (2 * bands))
-    if bands % 2:
-        matrix[:, bands // 2] *= 1.0
     matrix[config.num_cepstral :] = 0.0
+    if bands % 2:
+        matrix[:, bands // 2] /= 2.0  # a middle band is its own mirror and is added to itself
     groups = []
-    for parity in (1, 2):
-        count = bands // 2 if parity == 1 else (bands + 1) // 2
-        for first in range(parity, config.num_cepstral, 6):
-            groups.append(matrix[[first, first + 2, first + 4], :count].T.ravel())
+    for first in range(1, config.num_cepstral, GROUP):
+        order = [*range(first, first + GROUP, 2), *range(first + 1, first + GROUP, 2)]
+        groups.append(matrix[order, : (bands + 1) // 2].T.ravel())
     return np.concatenate(groups)
 
 

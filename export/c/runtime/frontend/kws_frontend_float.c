@@ -5,12 +5,12 @@
  *            |2X[k]|^2 goes to word 2k, so that spectrum and power share their place.
  *   mel      between two neighbouring corners a bin's weights in the two filters that it meets sum to 1, and rise by
  *            the same step from bin to bin: S = sum P and R = sum i P (by sums of sums, no table of weights) give
- *            both, step R + offset S and S less that. Band j goes to word j.
+ *            both, step R + offset S and S less that.
  *   log      ln x = e ln 2 + f + f^2 q(f), x = 2^e (1 + f), 1 + f in [sqrt 1/2, sqrt 2), q of degree 6: within 4e-8 of
  *            ln (1 + f), before rounding. An exact zero counts as the configuration's least energy.
  *   DCT      even coefficients see the sums of the bands mirrored about the middle, odd ones the differences.
  *
- * All factors that are common to a frame's bands (1 / N, the 4 of |2X|^2, pre-emphasis) are one addition after the
+ * All factors that are common to a frame's bands (1 / N, the 4 of |2X|^2, pre-emphasis) are one product before the
  * logarithm. The only operations are + - *, fused where the core has it; no call into libm.
  */
 #include "kws_frontend_internal.h"
@@ -144,25 +144,37 @@ static void first_pass(kws_frontend_word *work)
 
 #endif
 
-/* Four transforms of `length` points each become one of 4 length points, throughout the work area. */
-static void next_pass(kws_frontend_word *work, size_t length)
+/* Four transforms of `length` points each become one of 4 length points, throughout the work area. With a constant
+ * length, once inlined, the four places are one pointer and its offsets. */
+static inline void next_pass(kws_frontend_word *work, size_t length)
 {
-    const float *twiddles = kws_frontend_twiddles;
     const size_t step = 6 * (POINTS / 4 / length);
-    for (size_t k = 0; k < length; k++, twiddles += step) {
-        const float r1 = twiddles[0], i1 = twiddles[1], r2 = twiddles[2], i2 = twiddles[3];
-        const float r3 = twiddles[4], i3 = twiddles[5];
-        for (kws_frontend_word *place = work + 2 * k; place < work + 2 * POINTS; place += 8 * length) {
-            kws_frontend_word *const p1 = place + 2 * length, *const p2 = p1 + 2 * length, *const p3 = p2 + 2 * length;
-            const complex32 a = get(place), b = multiply(get(p1), r2, i2);
-            const complex32 c = multiply(get(p2), r1, i1), d = multiply(get(p3), r3, i3);
+    for (kws_frontend_word *block = work; block != work + 2 * POINTS; block += 8 * length) {
+        const float *twiddles = kws_frontend_twiddles;
+        for (kws_frontend_word *place = block; place != block + 2 * length; place += 2, twiddles += step) {
+            const complex32 a = get(place), b = multiply(get(place + 2 * length), twiddles[2], twiddles[3]);
+            const complex32 c = multiply(get(place + 4 * length), twiddles[0], twiddles[1]);
+            const complex32 d = multiply(get(place + 6 * length), twiddles[4], twiddles[5]);
             const complex32 ab = add(a, b), ba = subtract(a, b), cd = add(c, d), dc = subtract(c, d);
             put(place, add(ab, cd));
-            put(p1, subtract_turned(ba, dc));
-            put(p2, subtract(ab, cd));
-            put(p3, add_turned(ba, dc));
+            put(place + 2 * length, subtract_turned(ba, dc));
+            put(place + 4 * length, subtract(ab, cd));
+            put(place + 6 * length, add_turned(ba, dc));
         }
     }
+}
+
+static void transform(kws_frontend_word *work)
+{
+    first_pass(work);
+#if POINTS / KWS_FRONTEND_FIRST_RADIX == 16
+    next_pass(work, KWS_FRONTEND_FIRST_RADIX);
+    next_pass(work, 4 * KWS_FRONTEND_FIRST_RADIX);
+#else
+    for (size_t length = KWS_FRONTEND_FIRST_RADIX; length < POINTS; length *= 4) {
+        next_pass(work, length);
+    }
+#endif
 }
 
 static void power(kws_frontend_word *work)
@@ -184,7 +196,8 @@ static void power(kws_frontend_word *work)
     }
 }
 
-/* The bands' energies to words 0 to BANDS - 1; the sum over all bins is returned. */
+/* The bands' energies, band j to word 2j + 3 (the words between the bins are free); the sum over all bins is returned.
+ * Stretch 0 has no filter that falls: what it leaves in word 1 is nobody's. */
 static float mel(kws_frontend_word *work)
 {
     const kws_frontend_word *bin = work + 2 * KWS_FRONTEND_FIRST_BIN;
@@ -194,27 +207,25 @@ static float mel(kws_frontend_word *work)
         energy += below->f;
     }
 #endif
-    for (size_t segment = 0; segment <= KWS_FRONTEND_BANDS; segment++) {
-        const size_t width = kws_frontend_widths[segment];
+    for (size_t stretch = 0; stretch <= KWS_FRONTEND_BANDS; stretch++) {
+        const size_t width = kws_frontend_widths[stretch];
         const kws_frontend_word *const end = bin + 2 * width, *place = end;
         float sum = 0.0f, weighted = 0.0f;
         while (place != bin) {
-            weighted += sum; /* adds bin i of the segment i times in all */
+            weighted += sum; /* adds bin i of the stretch i times in all */
             place -= 2;
             sum += place->f;
         }
         energy += sum;
-        weighted *= kws_frontend_slopes[segment];
+        weighted *= kws_frontend_slopes[stretch];
 #if KWS_FRONTEND_BETWEEN_BINS
-        weighted = MULTIPLY_ADD(kws_frontend_offsets[segment], sum, weighted);
-#else
+        weighted = MULTIPLY_ADD(kws_frontend_offsets[stretch], sum, weighted);
+#elif KWS_FRONTEND_EMPTY_STRETCHES
         if (width == 0) { /* two corners on one bin: it is whole in the filter that it is the centre of */
             sum = bin->f;
         }
 #endif
-        if (segment > 0) {
-            work[segment - 1].f = band + (sum - weighted);
-        }
+        work[2 * stretch + 1].f = band + (sum - weighted);
         band = weighted;
         bin = end;
     }
@@ -226,66 +237,68 @@ static float mel(kws_frontend_word *work)
     return energy;
 }
 
-/* ln of a positive, normal x. */
+/* ln of a positive x. Below 2^-126, which no sound comes near, it is about -88. */
 static inline float natural_log(float x)
 {
     kws_frontend_word word;
-    int32_t exponent;
-    float f, q;
+    int32_t exponent; /* times 2^23 */
+    float f, square, low, middle, high;
     word.f = x;
-    exponent = (word.i - 0x3f3504f3) >> 23; /* 0x3f3504f3: sqrt 1/2. Arithmetic shift, as every compiler has it. */
-    word.i -= (int32_t)((uint32_t)exponent << 23);
+    exponent = (int32_t)((uint32_t)(word.i - 0x3f3504f3) & 0xff800000u); /* 0x3f3504f3: sqrt 1/2 */
+    word.i -= exponent;
     f = word.f - 1.0f;
-    q = MULTIPLY_ADD(f, -0x1.9b0438p-4f, 0x1.4e8dc8p-3f);
-    q = MULTIPLY_ADD(f, q, -0x1.62d626p-3f);
-    q = MULTIPLY_ADD(f, q, 0x1.974fdcp-3f);
-    q = MULTIPLY_ADD(f, q, -0x1.ff35f6p-3f);
-    q = MULTIPLY_ADD(f, q, 0x1.555a64p-2f);
-    q = MULTIPLY_ADD(f, q, -0x1.0000c4p-1f);
-    q = MULTIPLY_ADD(f * f, q, f);
-    return MULTIPLY_ADD((float)exponent, 0x1.62e430p-1f, q);
+    square = f * f;
+    low = MULTIPLY_ADD(f, 0x1.555a64p-2f, -0x1.0000c4p-1f);
+    middle = MULTIPLY_ADD(f, 0x1.974fdcp-3f, -0x1.ff35f6p-3f);
+    high = MULTIPLY_ADD(f, 0x1.4e8dc8p-3f, -0x1.62d626p-3f);
+    high = MULTIPLY_ADD(square, -0x1.9b0438p-4f, high);
+    middle = MULTIPLY_ADD(square, high, middle);
+    low = MULTIPLY_ADD(square, middle, low);
+    return MULTIPLY_ADD((float)exponent, 0x1.62e430p-24f, MULTIPLY_ADD(square, low, f)); /* ln 2 / 2^23 */
 }
 
 static inline float log_energy(float energy)
 {
 #if KWS_FRONTEND_WINDOWED
-    return natural_log(energy + KWS_FRONTEND_LOG_OFFSET) + KWS_FRONTEND_LOG_SCALE;
+    return natural_log(MULTIPLY_ADD(energy, KWS_FRONTEND_SCALE, KWS_FRONTEND_LOG_OFFSET));
 #else
-    return energy == 0.0f ? KWS_FRONTEND_LOG_OF_ZERO : natural_log(energy) + KWS_FRONTEND_LOG_SCALE;
+    kws_frontend_word scaled;
+    scaled.f = energy * KWS_FRONTEND_SCALE;
+    return scaled.i == 0 ? KWS_FRONTEND_LOG_OF_ZERO : natural_log(scaled.f);
 #endif
 }
 
 #if KWS_FRONTEND_ENERGY
 
-/* Coefficient 0 is the frame's log energy, 1 to F - 1 are the DCT's. Its weights stand in the order of their use: three
- * coefficients of one parity at a time, a band at a time. */
-static void cosines(kws_frontend_word *work, float energy, float *row)
+/* Coefficient 0 is the frame's log energy, 1 to F - 1 are the DCT's, of the bands in words 0 to BANDS - 1. Twelve
+ * coefficients are made at once, from a band and its mirror at a time; the weights stand in the order of their use. */
+static void cosines(const kws_frontend_word *work, float energy, float *row)
 {
     const float *weights = kws_frontend_cosines;
-    for (size_t low = 0, high = KWS_FRONTEND_BANDS - 1; low < high; low++, high--) {
-        const float a = work[low].f, b = work[high].f;
-        work[low].f = a + b;
-        work[high].f = a - b;
-    }
     row[0] = energy;
-    for (size_t parity = 1; parity <= 2; parity++) {
-        const kws_frontend_word *const band = work + (parity == 1 ? KWS_FRONTEND_BANDS - 1 : 0);
-        const ptrdiff_t step = parity == 1 ? -1 : 1;
-        const size_t count = parity == 1 ? KWS_FRONTEND_BANDS / 2 : (KWS_FRONTEND_BANDS + 1) / 2;
-        for (size_t k = parity; k < KWS_FRONTEND_COEFFICIENTS; k += 6) {
-            const kws_frontend_word *place = band;
-            float a = 0.0f, b = 0.0f, c = 0.0f;
-            for (size_t left = count; left > 0; left--, place += step, weights += 3) {
-                a = MULTIPLY_ADD(weights[0], place->f, a);
-                b = MULTIPLY_ADD(weights[1], place->f, b);
-                c = MULTIPLY_ADD(weights[2], place->f, c);
-            }
-            row[k] = a;
-            if (k + 2 < KWS_FRONTEND_COEFFICIENTS) {
-                row[k + 2] = b;
-            }
-            if (k + 4 < KWS_FRONTEND_COEFFICIENTS) {
-                row[k + 4] = c;
+    for (size_t first = 1; first < KWS_FRONTEND_COEFFICIENTS; first += 12) {
+        const kws_frontend_word *low = work, *high = work + KWS_FRONTEND_BANDS - 1;
+        float a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f, e = 0.0f, f = 0.0f; /* odd: first, first + 2, ... */
+        float p = 0.0f, q = 0.0f, r = 0.0f, s = 0.0f, t = 0.0f, u = 0.0f; /* even: first + 1, ... */
+        for (; low <= high; low++, high--, weights += 12) { /* at the middle of an odd number, even weights are halved */
+            const float difference = low->f - high->f, sum = low->f + high->f;
+            a = MULTIPLY_ADD(weights[0], difference, a);
+            b = MULTIPLY_ADD(weights[1], difference, b);
+            c = MULTIPLY_ADD(weights[2], difference, c);
+            d = MULTIPLY_ADD(weights[3], difference, d);
+            e = MULTIPLY_ADD(weights[4], difference, e);
+            f = MULTIPLY_ADD(weights[5], difference, f);
+            p = MULTIPLY_ADD(weights[6], sum, p);
+            q = MULTIPLY_ADD(weights[7], sum, q);
+            r = MULTIPLY_ADD(weights[8], sum, r);
+            s = MULTIPLY_ADD(weights[9], sum, s);
+            t = MULTIPLY_ADD(weights[10], sum, t);
+            u = MULTIPLY_ADD(weights[11], sum, u);
+        }
+        {
+            const float twelve[12] = {a, p, b, q, c, r, d, s, e, t, f, u};
+            for (size_t k = 0; k < 12 && first + k < KWS_FRONTEND_COEFFICIENTS; k++) {
+                row[first + k] = twelve[k];
             }
         }
     }
@@ -299,10 +312,7 @@ void kws_frontend_frame(kws_frontend *frontend, kws_frontend_value *row)
     float energy;
     kws_frontend_pad(work);
     KWS_AFTER_STAGE(KWS_STAGE_PREEMPHASIS);
-    first_pass(work);
-    for (size_t length = KWS_FRONTEND_FIRST_RADIX; length < POINTS; length *= 4) {
-        next_pass(work, length);
-    }
+    transform(work);
     KWS_AFTER_STAGE(KWS_STAGE_FFT);
     power(work);
     KWS_AFTER_STAGE(KWS_STAGE_POWER);
@@ -310,7 +320,7 @@ void kws_frontend_frame(kws_frontend *frontend, kws_frontend_value *row)
     KWS_AFTER_STAGE(KWS_STAGE_MEL);
 #if KWS_FRONTEND_ENERGY
     for (size_t band = 0; band < KWS_FRONTEND_BANDS; band++) {
-        work[band].f = log_energy(work[band].f);
+        work[band].f = log_energy(work[2 * band + 3].f);
     }
     energy = log_energy(energy);
     KWS_AFTER_STAGE(KWS_STAGE_LOG);
@@ -322,7 +332,7 @@ void kws_frontend_frame(kws_frontend *frontend, kws_frontend_value *row)
         row[KWS_FRONTEND_BANDS + band] = 0;
     }
     for (size_t band = 0; band < KWS_FRONTEND_BANDS; band++) {
-        const float level = MULTIPLY_ADD(log_energy(work[band].f), KWS_FRONTEND_LEVEL_SLOPE, KWS_FRONTEND_LEVEL_OFFSET);
+        const float level = MULTIPLY_ADD(log_energy(work[2 * band + 3].f), KWS_FRONTEND_LEVEL_SLOPE, KWS_FRONTEND_LEVEL_OFFSET);
         if (level >= 256.0f) { /* the ninth bit */
             row[band] = 0;
             row[KWS_FRONTEND_BANDS + (band >> 3)] |= (kws_frontend_value)(1u << (band & 7u));
@@ -334,7 +344,7 @@ void kws_frontend_frame(kws_frontend *frontend, kws_frontend_value *row)
 #else
     (void)energy;
     for (size_t band = 0; band < KWS_FRONTEND_BANDS; band++) {
-        row[band] = log_energy(work[band].f);
+        row[band] = log_energy(work[2 * band + 3].f);
     }
     KWS_AFTER_STAGE(KWS_STAGE_LOG);
 #endif

@@ -4,7 +4,8 @@
  * log2(N / 2) bits are those of n reversed. In blocks of 16 samples the low three bits of n are constants.
  *
  * Pre-emphasis: y[n] = A x[n] - B x[n - 1] in integers, where B / A is the fraction nearest to the coefficient with
- * A < 2^15: exact in 32 bits, for float and fixed point alike. The factor A leaves again in the logarithm's constant.
+ * A < 2^15: exact in 32 bits, for float and fixed point alike. The factor A leaves again in the bands' scale. Arm's
+ * DSP instructions, where the core has them, do a sample in one.
  * A window (log-mel): y[n] = w[n] x[n], with w in float, or in 1/65536 in the fixed-point version; w is symmetric and
  * half of it is stored.
  */
@@ -25,54 +26,76 @@ static float window_at(uint32_t n)
 {
     return kws_frontend_window[n <= KWS_FRONTEND_FRAME_LENGTH / 2 ? n : KWS_FRONTEND_FRAME_LENGTH - n];
 }
-#elif KWS_FRONTEND_EMPHASIS_B == 0
+#elif !KWS_FRONTEND_EMPHASISED
 #define STORE(word, n, x, before) ((word)->i = (x))
 #else
-#define STORE(word, n, x, before) ((word)->i = KWS_FRONTEND_EMPHASIS_A * (x) - KWS_FRONTEND_EMPHASIS_B * (before))
+#define STORE(word, n, x, before) ((word)->i = now * (x) + then * (before))
 #endif
 
-#define BLOCK_SAMPLE(n)                               \
-    do {                                              \
-        const int32_t x = samples[n];                 \
-        STORE(block + BLOCK_OFFSET(n), position + n, x, before); \
-        before = x;                                   \
+#if KWS_FRONTEND_EMPHASISED && defined(__ARM_FEATURE_SIMD32)
+
+#include <arm_acle.h>
+#include <string.h>
+
+/* Samples n and n + 1 of a block, from one word; `before` becomes that word, its upper half the sample before. */
+#define BLOCK_PAIR(n)                                                                          \
+    do {                                                                                       \
+        int32_t pair;                                                                          \
+        memcpy(&pair, samples + (n), sizeof pair);                                             \
+        block[BLOCK_OFFSET(n)].i = now * (int16_t)pair + then * (int16_t)(before >> 16);       \
+        block[BLOCK_OFFSET(n) + 1].i = __smuad(pair, both); /* pair's halves times then, now */ \
+        before = pair;                                                                         \
     } while (0)
+#define BEFORE(sample) ((int32_t)((uint32_t)(sample) << 16))
+#define FIRST_OF(before) ((before) >> 16)
+
+#else
+
+#define BLOCK_PAIR(n)                                                       \
+    do {                                                                    \
+        const int32_t first = samples[n], second = samples[(n) + 1];        \
+        STORE(block + BLOCK_OFFSET(n), position + (n), first, before);      \
+        STORE(block + BLOCK_OFFSET(n) + 1, position + (n) + 1, second, first); \
+        before = second;                                                    \
+    } while (0)
+#define BEFORE(sample) (sample)
+#define FIRST_OF(before) (before)
+
+#endif
 
 void kws_frontend_load(kws_frontend_word *work, uint32_t position, const int16_t *samples, uint32_t count,
                        int16_t previous)
 {
-    int32_t before = previous;
-    (void)before;
+    int32_t before = BEFORE((int32_t)previous);
+#if KWS_FRONTEND_EMPHASISED
+    const int16_t now = kws_frontend_emphasis[0], then = kws_frontend_emphasis[1]; /* A and -B, left to the registers */
+#ifdef __ARM_FEATURE_SIMD32
+    const int32_t both = (int32_t)((uint32_t)now << 16 | (uint16_t)then);
+#endif
+#endif
     while (count > 0) {
         kws_frontend_word *const block = work + 2u * kws_frontend_reversed[position >> 4];
         if ((position & 15u) == 0 && count >= 16) {
-            BLOCK_SAMPLE(0);
-            BLOCK_SAMPLE(1);
-            BLOCK_SAMPLE(2);
-            BLOCK_SAMPLE(3);
-            BLOCK_SAMPLE(4);
-            BLOCK_SAMPLE(5);
-            BLOCK_SAMPLE(6);
-            BLOCK_SAMPLE(7);
-            BLOCK_SAMPLE(8);
-            BLOCK_SAMPLE(9);
-            BLOCK_SAMPLE(10);
-            BLOCK_SAMPLE(11);
-            BLOCK_SAMPLE(12);
-            BLOCK_SAMPLE(13);
-            BLOCK_SAMPLE(14);
-            BLOCK_SAMPLE(15);
+            BLOCK_PAIR(0);
+            BLOCK_PAIR(2);
+            BLOCK_PAIR(4);
+            BLOCK_PAIR(6);
+            BLOCK_PAIR(8);
+            BLOCK_PAIR(10);
+            BLOCK_PAIR(12);
+            BLOCK_PAIR(14);
             samples += 16;
             position += 16;
             count -= 16;
         } else {
             const int32_t x = *samples++;
-            STORE(block + BLOCK_OFFSET(position & 15u), position, x, before);
-            before = x;
+            STORE(block + BLOCK_OFFSET(position & 15u), position, x, FIRST_OF(before));
+            before = BEFORE(x);
             position++;
             count--;
         }
     }
+    (void)before;
 }
 
 #if KWS_FRONTEND_FRAME_LENGTH < KWS_FRONTEND_FFT_LENGTH
