@@ -21,6 +21,27 @@ int main(void) {
         }
     }
 }
+#elif defined(KWS_BENCH_MODEL) && defined(KWS_BENCH_FRONTEND)
+#include "kws_frontend.h"
+#include "kws_model.h"
+
+static struct {
+    kws_frontend frontend;
+    kws_arena arena;
+    int8_t in[KWS_MODEL_INPUT_SIZE], out[KWS_MODEL_OUTPUT_SIZE];
+} kws_state;
+
+int main(void) {
+    kws_frontend_reset(&kws_state.frontend, 0);
+    for (;;) {
+        int16_t sample = microphone;
+        if (kws_frontend_push(&kws_state.frontend, &sample, 1) && kws_frontend_ready(&kws_state.frontend)) {
+            kws_frontend_quantized(&kws_state.frontend, KWS_MODEL_INPUT_SCALE, KWS_MODEL_INPUT_ZERO_POINT, kws_state.in);
+            kws_model_invoke(kws_state.in, kws_state.out, &kws_state.arena);
+            result = kws_state.out[0];
+        }
+    }
+}
 #elif defined(KWS_BENCH_MODEL)
 #include "kws_model.h"
 

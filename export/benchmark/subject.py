@@ -1,0 +1,94 @@
+"""What a benchmark runs on: a bundle or one int8 .tflite, and its C sources, written for the occasion where missing."""
+
+import contextlib
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kws_dendrite.errors import ExportError
+from kws_dendrite.export.predictor import read_surroundings
+
+INT8 = "model_quantized_int8_io.tflite"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model with its sources.
+
+    Attributes:
+        path: what the user named.
+        tflite: the int8 file; None for a folder of C sources alone.
+        c_folder: the generated sources.
+    """
+
+    path: Path
+    tflite: Path | None
+    c_folder: Path
+
+    def vectors(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """int8 inputs (N, T*F) and LiteRT's outputs (N, K) of the bundle's test vector; None where there is none.
+
+        Raises:
+            ExportError: a test vector that cannot be read.
+        """
+        path = self.path / "test_vector.npz"
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return file["int8_input"], file["int8_output"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ExportError(f"{path} cannot be read ({type(error).__name__}); export the bundle again") from error
+
+
+@contextlib.contextmanager
+def open_subject(path: Path | str) -> Iterator[Subject]:
+    """A bundle, a folder of C sources, or an int8 .tflite; sources that are missing are written to a temporary folder.
+
+    Raises:
+        ExportError: none of these, or a .tflite that has no C.
+    """
+    path = Path(path)
+    if (path / "kws_model.h").is_file():
+        yield Subject(path, None, path)
+        return
+    tflite = path / INT8 if path.is_dir() else path
+    if not tflite.is_file():
+        wanted = f"a bundle with {INT8}, a folder of its C sources, or an int8 .tflite"
+        raise ExportError(f"{path} holds nothing for a device; name {wanted}")
+    c_folder = path / "c"
+    if (c_folder / "kws_model.h").is_file():
+        yield Subject(path, tflite, c_folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
+        write_sources(tflite, Path(name) / "c")
+        yield Subject(path, tflite, Path(name) / "c")
+
+
+def write_sources(tflite: Path, folder: Path) -> None:
+    """The C of a .tflite, with the front end and labels that stand beside it.
+
+    Raises:
+        ExportError: a file that has no C.
+    """
+    from kws_dendrite.export.c import write_c
+
+    beside = read_surroundings(tflite.parent)
+    write_c(tflite, folder, labels=beside.labels, **_front_end(beside.frontend, tflite))
+
+
+def _front_end(frontend: dict[str, Any] | None, tflite: Path) -> dict[str, Any]:
+    """The arguments of write_c for the front end: its configuration and the window's frames, where they are known."""
+    if not frontend or not frontend.get("block"):
+        return {}
+    from kws_dendrite.export.predictor import TFLitePredictor
+    from kws_dendrite.frontend import MfccConfig, from_json
+
+    config = from_json({name: value for name, value in frontend.items() if name != "task"})
+    coefficients = config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
+    return {"frontend": config, "frames": TFLitePredictor(tflite).features // coefficients}
