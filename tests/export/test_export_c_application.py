@@ -1,6 +1,7 @@
 """The whole of it on sound: a golden model, the real front end, the detector, in the folder as it is shipped."""
 
 import ctypes
+import re
 import shutil
 import textwrap
 from pathlib import Path
@@ -106,6 +107,14 @@ def test_detections_are_those_of_tflite_on_the_same_windows(native, windows, sou
         (one.label, one.score, one.frame) for one in expected
     ]
     assert native.intact()
+
+
+@needs_cc
+def test_memory_is_what_the_documentation_says(folder, native):
+    arena = int(re.search(r"#define KWS_ARENA_BYTES (\d+)", (folder / "kws_model.h").read_text())[1])
+    features, labels = FRAMES * FRONTEND.num_cepstral, len(LABELS)
+    parts = 4 * features + 4 * (FRONTEND.fft_length + 2) + arena + features + (DETECTOR.smoothing + 6) * labels
+    assert 0 <= native.bytes - parts < 60  # counters, and gaps between the parts
 
 
 @needs_cc

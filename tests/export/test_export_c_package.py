@@ -4,11 +4,13 @@ Arduino's and Zephyr's own tools are not needed: their metadata is held to their
 examples are compiled against stubs of the few calls they make.
 """
 
+import dataclasses
 import re
 import shutil
 import struct
 import subprocess
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -456,6 +458,27 @@ def test_the_readmes_main_loop_compiles(folder, tmp_path):
     )
     write(tmp_path, {"main.c": program})
     compile_c(["cc", *STRICT, f"-I{folder}", "-fsyntax-only", "main.c"], tmp_path)
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "c_library.md").read_text(encoding="utf-8")
+
+
+@needs_cc
+@pytest.mark.parametrize("code", re.findall(r"```c\n(.*?)```", DOCS, re.S))
+def test_the_c_of_the_documentation_compiles(folder, tmp_path, code):
+    write(tmp_path, {"main.c": code})
+    compile_c(["cc", *STRICT, f"-I{folder}", "-fsyntax-only", "main.c"], tmp_path)
+
+
+def test_the_documentation_names_what_there_is():
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", DOCS, re.M)
+    assert {name for name, _ in rows} == {field.name for field in dataclasses.fields(DetectorConfig)}
+    defaults = {name: default.strip() for name, default in rows}
+    assert defaults["smoothing"] == str(DetectorConfig().smoothing)
+    assert defaults["threshold"] == str(DetectorConfig().threshold)
+    everywhere = "\n".join(everything().values())
+    for name in set(re.findall(r"\b(?:kws_\w+[a-z]|KWS_\w+|CONFIG_\w+|examples/\w+)\b", DOCS)) - {"kws_dendrite"}:
+        assert re.search(rf"\b{name}\b", everywhere) or name.startswith("examples/host"), name
 
 
 def test_the_readme_carries_the_figures_and_names_what_is_there():
