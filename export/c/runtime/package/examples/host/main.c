@@ -4,7 +4,8 @@
  *     kws_host recording.raw          anything else is raw 16-bit little-endian samples
  *     arecord -t raw -f S16_LE -r 16000 | kws_host     or from standard input
  *
- * Prints a line for each detection: the second at which it ended, the label, the smoothed posterior.
+ * Prints a line for each detection: the second at which it ended, the label, the smoothed posterior. CMake builds it;
+ * so does  cc -std=c99 -O2 -I../.. main.c ../../kws_*.c -lm -o kws_host
  */
 #include <stdio.h>
 #include <string.h>
