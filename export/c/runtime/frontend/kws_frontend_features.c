@@ -20,8 +20,6 @@ typedef struct {
 
 #if !KWS_FRONTEND_FIXED
 
-#include <math.h>
-
 static inline float square_root(float x)
 {
 #if defined(__arm__) && defined(__ARM_FP) && defined(__GNUC__)
@@ -38,12 +36,14 @@ static inline void store(const target *to, size_t place, float value)
     if (to->floats) {
         to->floats[place] = value;
     } else {
-        float halves = value / to->scale * 2.0f;
+        /* Adding the float below 1/2 and cutting off rounds halves, and them alone, away from zero. */
+        float steps = value / to->scale;
         int32_t rounded;
-        halves = halves < -1024.0f ? -1024.0f : halves > 1024.0f ? 1024.0f : halves;
-        rounded = (int32_t)halves;
-        rounded = (rounded < 0 ? rounded - 1 : rounded + 1) / 2 + to->zero_point;
-        to->quantised[place] = (int8_t)(rounded < -128 ? -128 : rounded > 127 ? 127 : rounded);
+        steps = steps < -512.0f ? -512.0f : steps;
+        steps = steps > 512.0f ? 512.0f : steps;
+        rounded = (int32_t)(steps < 0.0f ? steps - 0x1.fffffep-2f : steps + 0x1.fffffep-2f) + to->zero_point;
+        rounded = rounded < -128 ? -128 : rounded;
+        to->quantised[place] = (int8_t)(rounded > 127 ? 127 : rounded);
     }
 }
 
@@ -58,10 +58,80 @@ static inline size_t next_row(size_t row)
 
 #define PERIOD (2 * KWS_FRONTEND_FRAMES)
 
-static size_t reflected(size_t position)
+static inline size_t reflected(size_t position)
 {
     return position < KWS_FRONTEND_FRAMES ? position : PERIOD - 1 - position;
 }
+
+#if KWS_FRONTEND_WINDOW_TURNS > 0
+
+/* The window meets every row, so that no sum in it is ever small beside what has left it: floats do. The sums over whole
+ * turns are common to all rows. */
+static void normalise_column(const kws_frontend *frontend, size_t column, const target *to)
+{
+    const float share = 1.0f / KWS_FRONTEND_WINDOW;
+    float deltas[KWS_FRONTEND_FRAMES], centred[KWS_FRONTEND_FRAMES];
+    const float *const ring = frontend->ring + column;
+    const float reference = ring[frontend->head * KWS_FRONTEND_ROW];
+    float total = 0.0f, squares = 0.0f, rest = 0.0f, rest_squares = 0.0f;
+    size_t row = frontend->head;
+    for (size_t frame = 0; frame < KWS_FRONTEND_FRAMES; frame++, row = next_row(row)) {
+        deltas[frame] = ring[row * KWS_FRONTEND_ROW] - reference;
+        total += deltas[frame];
+    }
+    total *= 2.0f * KWS_FRONTEND_WINDOW_TURNS;
+#if KWS_FRONTEND_WINDOW_REST > 1
+    for (size_t step = 0; step < KWS_FRONTEND_WINDOW_REST; step++) {
+        rest += deltas[reflected((KWS_FRONTEND_WINDOW_START + step) % PERIOD)];
+    }
+#endif
+    for (size_t frame = 0; frame < KWS_FRONTEND_FRAMES; frame++) {
+        const float leaving = deltas[kws_frontend_leaving[frame]];
+#if KWS_FRONTEND_WINDOW_REST == 1
+        rest = leaving;
+#endif
+        centred[frame] = MULTIPLY_SUBTRACT(total + rest, share, deltas[frame]);
+#if KWS_FRONTEND_WINDOW_REST > 1
+        rest += deltas[kws_frontend_entering[frame]] - leaving;
+#endif
+    }
+    total = 0.0f;
+    for (size_t frame = 0; frame < KWS_FRONTEND_FRAMES; frame++) {
+        total += centred[frame];
+        squares = MULTIPLY_ADD(centred[frame], centred[frame], squares);
+    }
+    total *= 2.0f * KWS_FRONTEND_WINDOW_TURNS;
+    squares *= 2.0f * KWS_FRONTEND_WINDOW_TURNS;
+#if KWS_FRONTEND_WINDOW_REST > 1
+    rest = 0.0f;
+    for (size_t step = 0; step < KWS_FRONTEND_WINDOW_REST; step++) {
+        const float value = centred[reflected((KWS_FRONTEND_WINDOW_START + step) % PERIOD)];
+        rest += value;
+        rest_squares += value * value;
+    }
+#endif
+    for (size_t frame = 0; frame < KWS_FRONTEND_FRAMES; frame++) {
+        const float leaving = centred[kws_frontend_leaving[frame]];
+        float mean, variance;
+#if KWS_FRONTEND_WINDOW_REST == 1
+        rest = leaving;
+        rest_squares = leaving * leaving;
+#endif
+        mean = (total + rest) * share;
+        variance = MULTIPLY_SUBTRACT(mean, mean, (squares + rest_squares) * share);
+        store(to, frame * KWS_FRONTEND_COEFFICIENTS + column,
+              centred[frame] / (square_root(fabsf(variance)) + 1e-10f));
+#if KWS_FRONTEND_WINDOW_REST > 1
+        {
+            const float entering = centred[kws_frontend_entering[frame]];
+            rest += entering - leaving;
+            rest_squares += entering * entering - leaving * leaving;
+        }
+#endif
+    }
+}
+
+#else
 
 /* One column of the window, relative to its oldest row; the power of two that it was multiplied by is returned, or 0
  * where all rows are alike. */
@@ -144,6 +214,8 @@ static void normalise_column(const kws_frontend *frontend, size_t column, const 
         squares += (int64_t)entering * entering - (int64_t)leaving * leaving;
     }
 }
+
+#endif
 
 static void finish(const kws_frontend *frontend, const target *to)
 {

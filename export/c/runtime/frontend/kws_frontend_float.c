@@ -17,17 +17,7 @@
 
 #if !KWS_FRONTEND_FIXED
 
-#include <math.h>
-
 #define POINTS (KWS_FRONTEND_FFT_LENGTH / 2)
-
-#ifdef __FP_FAST_FMAF
-#define MULTIPLY_ADD(a, b, c) fmaf(a, b, c)
-#define MULTIPLY_SUBTRACT(a, b, c) fmaf(-(a), b, c) /* c - a b */
-#else
-#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
-#define MULTIPLY_SUBTRACT(a, b, c) ((c) - (a) * (b))
-#endif
 
 #if KWS_FRONTEND_WINDOWED
 #define INPUT(word) ((word).f)

@@ -9,6 +9,21 @@
 #define KWS_AFTER_STAGE(stage) ((void)0)
 #endif
 
+#if !KWS_FRONTEND_FIXED
+
+#include <math.h>
+
+/* One rounding where the core has the instruction, two elsewhere. */
+#ifdef __FP_FAST_FMAF
+#define MULTIPLY_ADD(a, b, c) fmaf(a, b, c)
+#define MULTIPLY_SUBTRACT(a, b, c) fmaf(-(a), b, c) /* c - a b */
+#else
+#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#define MULTIPLY_SUBTRACT(a, b, c) ((c) - (a) * (b))
+#endif
+
+#endif
+
 /* Samples into the FFT's work area, in the order that it wants: kws_frontend_load.c. */
 void kws_frontend_load(kws_frontend_word *work, uint32_t position, const int16_t *samples, uint32_t count,
                        int16_t previous);

@@ -32,7 +32,7 @@ static float window_at(uint32_t n)
 #define STORE(word, n, x, before) ((word)->i = now * (x) + then * (before))
 #endif
 
-#if KWS_FRONTEND_EMPHASISED && defined(__ARM_FEATURE_SIMD32)
+#if KWS_FRONTEND_EMPHASISED && defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_DSP)
 
 #include <arm_acle.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static float window_at(uint32_t n)
     do {                                                                                       \
         int32_t pair;                                                                          \
         memcpy(&pair, samples + (n), sizeof pair);                                             \
-        block[BLOCK_OFFSET(n)].i = now * (int16_t)pair + then * (int16_t)(before >> 16);       \
+        block[BLOCK_OFFSET(n)].i = __smlatb(before, then, now * (int16_t)pair);            \
         block[BLOCK_OFFSET(n) + 1].i = __smuad(pair, both); /* pair's halves times then, now */ \
         before = pair;                                                                         \
     } while (0)
