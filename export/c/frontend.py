@@ -13,11 +13,14 @@ _SOURCES = (
     "kws_frontend.c",
     "kws_frontend_internal.h",
     "kws_frontend_load.c",
+    "kws_frontend_fft.c",
     "kws_frontend_float.c",
     "kws_frontend_fixed.c",
+    "kws_frontend_cmvn.c",
     "kws_frontend_features.c",
 )
 FFT_LENGTHS = tuple(2**power for power in range(5, 13))  # as Edge Impulse's device code: 32 to 4096
+LEAST_OFFSET = 1e-12
 MOST_FRAMES = 1000  # of the window; its normalisation keeps two columns on the stack
 
 
@@ -53,7 +56,15 @@ def _check(config: MfccConfig | MfeConfig | LogMelConfig, frames: int) -> None:
             f"fft_length is {config.fft_length}; the C front end does powers of two from {FFT_LENGTHS[0]} to "
             f"{FFT_LENGTHS[-1]}"
         )
+    if config.num_filters > config.fft_length // 2:
+        raise ExportError(
+            f"num_filters is {config.num_filters}; the C front end does at most half of fft_length {config.fft_length}"
+        )
     if isinstance(config, LogMelConfig):
+        if not LEAST_OFFSET <= config.log_offset <= 1:
+            raise ExportError(
+                f"log_offset is {config.log_offset}; the C front end does {LEAST_OFFSET} to 1, such as 1e-6"
+            )
         return
     if config.implementation_version not in (3, 4):
         raise ExportError(

@@ -42,7 +42,7 @@ size_t kws_frontend_push(kws_frontend *frontend, const int16_t *samples, size_t 
         count -= take;
         if (take == room) {
             const size_t kept = KWS_FRONTEND_FRAME_LENGTH - KWS_FRONTEND_FRAME_STRIDE;
-            kws_frontend_load(frontend->work.words, 0, frontend->samples, KWS_FRONTEND_FRAME_LENGTH,
+            kws_frontend_load(frontend->work, 0, frontend->samples, KWS_FRONTEND_FRAME_LENGTH,
                               frontend->previous);
             finish_frame(frontend);
             frontend->previous = frontend->samples[KWS_FRONTEND_FRAME_STRIDE - 1];
@@ -66,7 +66,7 @@ size_t kws_frontend_push(kws_frontend *frontend, const int16_t *samples, size_t 
             position < KWS_FRONTEND_FRAME_LENGTH ? KWS_FRONTEND_FRAME_LENGTH : KWS_FRONTEND_FRAME_STRIDE;
         const uint32_t take = count < end - position ? (uint32_t)count : end - position;
         if (position < KWS_FRONTEND_FRAME_LENGTH) {
-            kws_frontend_load(frontend->work.words, position, samples, take, frontend->previous);
+            kws_frontend_load(frontend->work, position, samples, take, frontend->previous);
             if (position + take == KWS_FRONTEND_FRAME_LENGTH) {
                 finish_frame(frontend);
                 frames++;

@@ -46,10 +46,7 @@ typedef union {
 
 /* Of fixed size, the caller's; every field is the front end's own. */
 typedef struct {
-    union {
-        kws_frontend_word words[KWS_FRONTEND_FFT_LENGTH + 2];
-        uint64_t bins[KWS_FRONTEND_FFT_LENGTH / 2 + 1];
-    } work;
+    kws_frontend_word work[KWS_FRONTEND_FFT_LENGTH + 2];
     kws_frontend_value ring[KWS_FRONTEND_FRAMES * KWS_FRONTEND_ROW];
 #if KWS_FRONTEND_FRAME_LENGTH > KWS_FRONTEND_FRAME_STRIDE
     int16_t samples[KWS_FRONTEND_FRAME_LENGTH]; /* frames overlap: what the next one shares with this one */

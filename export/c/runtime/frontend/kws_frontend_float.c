@@ -1,8 +1,5 @@
 /* A frame to a row of features in single-precision float.
  *
- *   FFT      N / 2 complex points, decimation in time, in place: a first pass of radix 8 or 4, then passes of radix 4.
- *   power    2X[k] = (Z[k] + conj Z[M - k]) + W^k (Z[k] - conj Z[M - k]) / i, M = N / 2, W = exp(-2 pi i / N);
- *            |2X[k]|^2 goes to word 2k, so that spectrum and power share their place.
  *   mel      between two neighbouring corners a bin's weights in the two filters that it meets sum to 1, and rise by
  *            the same step from bin to bin: S = sum P and R = sum i P (by sums of sums, no table of weights) give
  *            both, step R + offset S and S less that.
@@ -18,173 +15,6 @@
 #if !KWS_FRONTEND_FIXED
 
 #define POINTS (KWS_FRONTEND_FFT_LENGTH / 2)
-
-#if KWS_FRONTEND_WINDOWED
-#define INPUT(word) ((word).f)
-#else
-#define INPUT(word) ((float)(word).i)
-#endif
-
-typedef struct {
-    float r, i;
-} complex32;
-
-static inline complex32 add(complex32 a, complex32 b)
-{
-    const complex32 c = {a.r + b.r, a.i + b.i};
-    return c;
-}
-
-static inline complex32 subtract(complex32 a, complex32 b)
-{
-    const complex32 c = {a.r - b.r, a.i - b.i};
-    return c;
-}
-
-/* a + i b and a - i b */
-static inline complex32 add_turned(complex32 a, complex32 b)
-{
-    const complex32 c = {a.r - b.i, a.i + b.r};
-    return c;
-}
-
-static inline complex32 subtract_turned(complex32 a, complex32 b)
-{
-    const complex32 c = {a.r + b.i, a.i - b.r};
-    return c;
-}
-
-static inline complex32 multiply(complex32 a, float r, float i)
-{
-    const complex32 c = {MULTIPLY_SUBTRACT(a.i, i, a.r * r), MULTIPLY_ADD(a.i, r, a.r * i)};
-    return c;
-}
-
-static inline complex32 input(const kws_frontend_word *place)
-{
-    const complex32 c = {INPUT(place[0]), INPUT(place[1])};
-    return c;
-}
-
-static inline complex32 get(const kws_frontend_word *place)
-{
-    const complex32 c = {place[0].f, place[1].f};
-    return c;
-}
-
-static inline void put(kws_frontend_word *place, complex32 c)
-{
-    place[0].f = c.r;
-    place[1].f = c.i;
-}
-
-#if KWS_FRONTEND_FIRST_RADIX == 8
-
-/* a + h b and a - h b with a real h */
-static inline complex32 add_scaled(complex32 a, complex32 b, float h)
-{
-    const complex32 c = {MULTIPLY_ADD(h, b.r, a.r), MULTIPLY_ADD(h, b.i, a.i)};
-    return c;
-}
-
-static inline complex32 subtract_scaled(complex32 a, complex32 b, float h)
-{
-    const complex32 c = {MULTIPLY_SUBTRACT(h, b.r, a.r), MULTIPLY_SUBTRACT(h, b.i, a.i)};
-    return c;
-}
-
-static void first_pass(kws_frontend_word *work)
-{
-    const float half_root = 0.707106781f;
-    for (kws_frontend_word *place = work; place != work + 2 * POINTS; place += 16) {
-        const complex32 a = input(place), b = input(place + 2), c = input(place + 4), d = input(place + 6);
-        const complex32 ab = add(a, b), ba = subtract(a, b), cd = add(c, d), dc = subtract(c, d);
-        const complex32 even0 = add(ab, cd), even2 = subtract(ab, cd);
-        const complex32 even1 = subtract_turned(ba, dc), even3 = add_turned(ba, dc);
-        const complex32 e = input(place + 8), f = input(place + 10), g = input(place + 12), h = input(place + 14);
-        const complex32 ef = add(e, f), fe = subtract(e, f), gh = add(g, h), hg = subtract(g, h);
-        const complex32 odd0 = add(ef, gh), odd2 = subtract(ef, gh);
-        const complex32 odd1 = subtract_turned(fe, hg), odd3 = add_turned(fe, hg);
-        const complex32 turned1 = {odd1.r + odd1.i, odd1.i - odd1.r}; /* times exp(-i pi / 4) sqrt 2 */
-        const complex32 turned3 = {odd3.i - odd3.r, -odd3.r - odd3.i}; /* times exp(-3 i pi / 4) sqrt 2 */
-        put(place, add(even0, odd0));
-        put(place + 2, add_scaled(even1, turned1, half_root));
-        put(place + 4, subtract_turned(even2, odd2));
-        put(place + 6, add_scaled(even3, turned3, half_root));
-        put(place + 8, subtract(even0, odd0));
-        put(place + 10, subtract_scaled(even1, turned1, half_root));
-        put(place + 12, add_turned(even2, odd2));
-        put(place + 14, subtract_scaled(even3, turned3, half_root));
-    }
-}
-
-#else
-
-static void first_pass(kws_frontend_word *work)
-{
-    for (kws_frontend_word *place = work; place != work + 2 * POINTS; place += 8) {
-        const complex32 a = input(place), b = input(place + 2), c = input(place + 4), d = input(place + 6);
-        const complex32 ab = add(a, b), ba = subtract(a, b), cd = add(c, d), dc = subtract(c, d);
-        put(place, add(ab, cd));
-        put(place + 2, subtract_turned(ba, dc));
-        put(place + 4, subtract(ab, cd));
-        put(place + 6, add_turned(ba, dc));
-    }
-}
-
-#endif
-
-/* Four transforms of `length` points each become one of 4 length points, throughout the work area. With a constant
- * length, once inlined, the four places are one pointer and its offsets. */
-static inline void next_pass(kws_frontend_word *work, size_t length)
-{
-    const size_t step = 6 * (POINTS / 4 / length);
-    for (kws_frontend_word *block = work; block != work + 2 * POINTS; block += 8 * length) {
-        const float *twiddles = kws_frontend_twiddles;
-        for (kws_frontend_word *place = block; place != block + 2 * length; place += 2, twiddles += step) {
-            const complex32 a = get(place), b = multiply(get(place + 2 * length), twiddles[2], twiddles[3]);
-            const complex32 c = multiply(get(place + 4 * length), twiddles[0], twiddles[1]);
-            const complex32 d = multiply(get(place + 6 * length), twiddles[4], twiddles[5]);
-            const complex32 ab = add(a, b), ba = subtract(a, b), cd = add(c, d), dc = subtract(c, d);
-            put(place, add(ab, cd));
-            put(place + 2 * length, subtract_turned(ba, dc));
-            put(place + 4 * length, subtract(ab, cd));
-            put(place + 6 * length, add_turned(ba, dc));
-        }
-    }
-}
-
-static void transform(kws_frontend_word *work)
-{
-    first_pass(work);
-#if POINTS / KWS_FRONTEND_FIRST_RADIX == 16
-    next_pass(work, KWS_FRONTEND_FIRST_RADIX);
-    next_pass(work, 4 * KWS_FRONTEND_FIRST_RADIX);
-#else
-    for (size_t length = KWS_FRONTEND_FIRST_RADIX; length < POINTS; length *= 4) {
-        next_pass(work, length);
-    }
-#endif
-}
-
-static void power(kws_frontend_word *work)
-{
-    const complex32 first = get(work), middle = get(work + POINTS);
-    const float sum = first.r + first.i, difference = first.r - first.i;
-    const float *twiddles = kws_frontend_split;
-    kws_frontend_word *up = work + 2, *down = work + 2 * POINTS - 2;
-    work[0].f = 4.0f * sum * sum;
-    work[2 * POINTS].f = 4.0f * difference * difference;
-    work[POINTS].f = 4.0f * MULTIPLY_ADD(middle.i, middle.i, middle.r * middle.r);
-    for (; up != down; up += 2, down -= 2, twiddles += 2) {
-        const complex32 a = get(up), b = get(down);
-        const complex32 even = {a.r + b.r, a.i - b.i}, odd = {a.i + b.i, b.r - a.r};
-        const complex32 turned = multiply(odd, twiddles[0], twiddles[1]);
-        const complex32 low = add(even, turned), high = subtract(even, turned);
-        up->f = MULTIPLY_ADD(low.i, low.i, low.r * low.r);
-        down->f = MULTIPLY_ADD(high.i, high.i, high.r * high.r);
-    }
-}
 
 /* The bands' energies, band j to word 2j + 3 (the words between the bins are free); the sum over all bins is returned.
  * Stretch 0 has no filter that falls: what it leaves in word 1 is nobody's. */
@@ -298,13 +128,13 @@ static void cosines(const kws_frontend_word *work, float energy, float *row)
 
 void kws_frontend_frame(kws_frontend *frontend, kws_frontend_value *row)
 {
-    kws_frontend_word *const work = frontend->work.words;
+    kws_frontend_word *const work = frontend->work;
     float energy;
     kws_frontend_pad(work);
     KWS_AFTER_STAGE(KWS_STAGE_PREEMPHASIS);
-    transform(work);
+    kws_frontend_transform(work);
     KWS_AFTER_STAGE(KWS_STAGE_FFT);
-    power(work);
+    kws_frontend_power(work);
     KWS_AFTER_STAGE(KWS_STAGE_POWER);
     energy = mel(work);
     KWS_AFTER_STAGE(KWS_STAGE_MEL);

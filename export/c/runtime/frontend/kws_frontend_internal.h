@@ -9,7 +9,19 @@
 #define KWS_AFTER_STAGE(stage) ((void)0)
 #endif
 
-#if !KWS_FRONTEND_FIXED
+#if KWS_FRONTEND_FIXED
+
+/* value factor / 2^15, rounded down. */
+static inline int32_t kws_frontend_times(int32_t value, int16_t factor)
+{
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__) /* products of 32 bits only; the same result */
+    return (int32_t)((uint32_t)((value >> 16) * factor) << 1) + ((int32_t)((uint32_t)value & 0xffffu) * factor >> 15);
+#else
+    return (int32_t)(((int64_t)value * factor) >> 15);
+#endif
+}
+
+#else
 
 #include <math.h>
 
@@ -35,7 +47,69 @@ void kws_frontend_pad(kws_frontend_word *work);
 #define kws_frontend_pad(work) ((void)0)
 #endif
 
+/* The FFT in place, then the power spectrum in its place. The transform returns the bits that it shifted the frame by to
+ * the left (fixed point; 0 in float): kws_frontend_fft.c. */
+int kws_frontend_transform(kws_frontend_word *work);
+void kws_frontend_power(kws_frontend_word *work);
+
 /* A frame in the work area to a row of the ring: kws_frontend_float.c or kws_frontend_fixed.c. */
 void kws_frontend_frame(kws_frontend *frontend, kws_frontend_value *row);
+
+/* Where the window's values go: floats, or bytes when there is no place for floats. */
+typedef struct {
+    float *floats;
+    int8_t *quantised;
+#if KWS_FRONTEND_FIXED
+    int64_t steps; /* 1 / scale, in 2^-24 */
+#else
+    float scale;
+#endif
+    int32_t zero_point;
+} kws_frontend_target;
+
+#if KWS_FRONTEND_FIXED
+
+/* A value in 2^-16. */
+static inline void kws_frontend_store(const kws_frontend_target *target, size_t place, int32_t value)
+{
+    if (target->floats) {
+        target->floats[place] = (float)value / 65536.0f;
+    } else {
+        const int32_t limit = 1 << 24;
+        const int64_t product = (value > limit ? limit : value < -limit ? -limit : value) * target->steps;
+        const int64_t half = (int64_t)1 << 39;
+        int64_t steps = product < 0 ? -((half - product) >> 40) : (half + product) >> 40;
+        steps += target->zero_point;
+        target->quantised[place] = (int8_t)(steps < -128 ? -128 : steps > 127 ? 127 : steps);
+    }
+}
+
+#else
+
+static inline void kws_frontend_store(const kws_frontend_target *target, size_t place, float value)
+{
+    if (target->floats) {
+        target->floats[place] = value;
+    } else {
+        /* Adding the float below 1/2 and cutting off rounds halves, and them alone, away from zero. */
+        float steps = value / target->scale;
+        int32_t rounded;
+        steps = steps < -512.0f ? -512.0f : steps;
+        steps = steps > 512.0f ? 512.0f : steps;
+        rounded = (int32_t)(steps < 0.0f ? steps - 0x1.fffffep-2f : steps + 0x1.fffffep-2f) + target->zero_point;
+        rounded = rounded < -128 ? -128 : rounded;
+        target->quantised[place] = (int8_t)(rounded > 127 ? 127 : rounded);
+    }
+}
+
+#endif
+
+static inline size_t kws_frontend_next_row(size_t row)
+{
+    return row + 1 == KWS_FRONTEND_FRAMES ? 0 : row + 1;
+}
+
+/* The window, normalised: kws_frontend_cmvn.c. */
+void kws_frontend_normalise(const kws_frontend *frontend, const kws_frontend_target *target);
 
 #endif
