@@ -195,17 +195,25 @@ def _second(calls: Sequence[Call], frames: int) -> Second | None:
 
 
 def _timed(plain: Objects, folder: Path, files: dict[str, bytes]) -> _Counted:
-    """Run with stamps under -icount, where SysTick advances with the instructions."""
-    sources, defines = sources_of(plain.c_folder), (*parts_of(plain.c_folder), "-DKWS_BENCH_TIMER")
-    stamped = compile_sources(sources, plain.target, folder / "stamped", hooks="hooks_timer.h", flags=plain.options)
-    firmware = link(stamped, folder, "time", defines=defines)
-    run(firmware, folder / "time", files, options=ICOUNT)
-    said = read_printed(folder / "time" / "report.json")
+    """Time the calls of the build as it ships, and once more with stamps in it, to split them."""
+    stamped = compile_sources(
+        sources_of(plain.c_folder), plain.target, folder / "stamped", hooks="hooks_timer.h", flags=plain.options
+    )
+    firmware, whole = _clocked(plain, folder, "time", files)
+    _, parts = _clocked(stamped, folder, "split", files)
+    return _Counted(firmware, Tally(whole.calls, parts.operators, parts.stages), None)
+
+
+def _clocked(objects: Objects, folder: Path, name: str, files: dict[str, bytes]) -> tuple[Firmware, Tally]:
+    """Run under -icount, where SysTick advances with the instructions."""
+    firmware = link(objects, folder, name, defines=(*parts_of(objects.c_folder), "-DKWS_BENCH_TIMER"))
+    run(firmware, folder / name, files, options=ICOUNT)
+    said = read_printed(folder / name / "report.json")
     per_tick = 1e9 / (NS_AN_INSTRUCTION * firmware.target.systick_hz)
     loop = said["loop_ticks"] * per_tick / said["loop_instructions"]
     if not 0.999 < loop < 1.001:
         raise ExportError(f"SysTick does not count instructions here: a loop of known length came to {loop:.3f} of it")
-    return _Counted(firmware, tally_printed(said, per_tick), None)
+    return firmware, tally_printed(said, per_tick)
 
 
 def read_printed(path: Path) -> dict:

@@ -10,7 +10,7 @@ from kws_dendrite.export.benchmark.toolchain import SIZE, find, output
 
 PARTS = ("model weights", "model code", "kernels", "front end", "detector", "C library", "state", "harness")
 _INPUT = re.compile(r"^ (\.\S+|COMMON) +0x([0-9a-f]+) +0x([0-9a-f]+) (\S.*)$", re.MULTILINE)
-_CODE, _CONSTANT, _DATA, _ZERO = (".text", ".vectors", ".ARM"), (".rodata",), (".data",), (".bss", "COMMON")
+_CODE, _CONSTANT, _DATA, _ZERO = (".text", ".vectors", ".ARM.ex"), (".rodata",), (".data",), (".bss", "COMMON")
 
 
 @dataclass(frozen=True)

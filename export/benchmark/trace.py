@@ -16,6 +16,7 @@ from kws_dendrite.export.benchmark.emulator import TIMEOUT, run_logged
 from kws_dendrite.export.benchmark.firmware import Firmware
 
 OPTIONS = ("-d", "in_asm,exec,nochain")
+_HALFWORDS = slice(13, 23)  # columns of a line of disassembly: 0x00000042:  f000 f801  bl ...
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,17 @@ def trace(
 class _Reader:
     """Lines of the log to blocks and their sequence.
 
-    A translation is `IN:` and its instructions' lines, each with the address first; the next `Trace` line is its first
-    run and has the key (a host address) that later runs are known by. A block that was stopped before its first
-    instruction is taken back: it runs again.
+    A translation is `IN:` and its instructions' lines, each with the address and the halfwords first; the next `Trace`
+    line is its first run and has the key (a host address) that later runs are known by. A block that was stopped before
+    its first instruction is taken back: it runs again. Where an instruction ends is told by its first halfword, not by
+    the disassembly: QEMU's does not know Armv8.1-M's, and prints each as two lines.
     """
 
     def __init__(self) -> None:
         self.blocks: dict[tuple[int, ...], int] = {}
         self.sequence: list[int] = []
         self._by_key: dict[bytes, int] = {}
-        self._translated: list[int] = []
+        self._translated: list[tuple[int, int]] = []  # address, halfword
 
     def read(self, log: IO[bytes]) -> None:
         by_key, sequence = self._by_key, self.sequence
@@ -81,15 +83,29 @@ class _Reader:
             if line.startswith(b"Trace "):
                 key = line.split(b" ", 3)[2]
                 if self._translated:
-                    block = tuple(self._translated)
+                    block = _instructions(self._translated)
                     if block[0] != int(line.split(b"/", 2)[1], 16):
                         raise ExportError("QEMU's log ran another block than it translated")
                     by_key[key] = self.blocks.setdefault(block, len(self.blocks))
                     self._translated = []
                 sequence.append(by_key[key])
             elif line.startswith(b"0x"):
-                self._translated.append(int(line[2:10], 16))
+                address = int(line[2:10], 16)
+                words = enumerate(line[_HALFWORDS].split())
+                self._translated += [(address + 2 * index, int(word, 16)) for index, word in words]
             elif line.startswith(b"IN:"):
                 self._translated = []
             elif line.startswith(b"Stopped"):
                 sequence.pop()
+
+
+def _instructions(halfwords: list[tuple[int, int]]) -> tuple[int, ...]:
+    """Addresses of instructions. Thumb: the first halfword of two begins with 0b11101, 0b11110 or 0b11111."""
+    addresses, second = [], False
+    for address, word in halfwords:
+        if second:
+            second = False
+            continue
+        addresses.append(address)
+        second = word >> 11 in (0b11101, 0b11110, 0b11111)
+    return tuple(addresses)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kws_dendrite.errors import ExportError
+from kws_dendrite.errors import ConfigError, ExportError
 
 INSTALL = "pip install ethos-u-vela"
 CONFIGURATIONS = ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u85-128")
@@ -51,14 +51,26 @@ def is_installed() -> bool:
         return False
 
 
+def check(configuration: str) -> None:
+    """Refuse an accelerator that is none, and an estimate without Vela.
+
+    Raises:
+        ConfigError: an unknown accelerator.
+        ExportError: Vela is not installed; the message has the command.
+    """
+    if configuration not in CONFIGURATIONS:
+        raise ConfigError(f"--ethos-u is one of {', '.join(CONFIGURATIONS)}; got {configuration!r}")
+    if not is_installed():
+        raise ExportError(f"Ethos-U estimates need Arm's Vela: {INSTALL}")
+
+
 def estimate(model: Path, configuration: str = DEFAULT) -> VelaEstimate:
     """Run Vela on an int8 .tflite and read its summary.
 
     Raises:
-        ExportError: Vela is not installed, does not take the model, or its summary has other columns.
+        ConfigError, ExportError: as `check`; or Vela does not take the model, or its summary has other columns.
     """
-    if not is_installed():
-        raise ExportError(f"Ethos-U estimates need Arm's Vela: {INSTALL}")
+    check(configuration)
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as folder:
         command = [sys.executable, "-m", "ethosu.vela", str(model), "--accelerator-config", configuration]
         try:

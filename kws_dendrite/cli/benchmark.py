@@ -65,6 +65,10 @@ def benchmark(
     from kws_dendrite.output import write_json
 
     targets = _targets(target, from_serial, firmware, ethos_u)
+    if ethos_u:
+        from kws_dendrite.export.benchmark.vela import check
+
+        check(ethos_u)
     if (limit is not None or split != "test") and data is None:
         raise ConfigError("--split and --limit choose among the clips of --data; name that too")
     console = Console(stderr=True)

@@ -38,7 +38,7 @@ def show_vela(estimate: VelaEstimate, console: Console) -> None:
 
 
 def _operators(report: DeviceReport, cycles: str) -> Table:
-    table = _table("operator", "kernel", "shape", "MACs", "instructions", "a MAC", cycles, left=3)
+    table = _table("operator", "shape", "MACs", "instructions", "a MAC", cycles, left=2)
     left = report.inference
     for row in report.operators:
         counted = row.count
@@ -52,8 +52,8 @@ def _operators(report: DeviceReport, cycles: str) -> Table:
             *_pair(counted, a_mac),
         )
         left = left + counted.times(-1)
-    table.add_row("call and return", "", "", "", *_pair(left))
-    table.add_row("inference", "", "", "", *_pair(report.inference), style="bold")
+    table.add_row("call and return", "", "", *_pair(left))
+    table.add_row("inference", "", "", *_pair(report.inference), style="bold")
     return table
 
 
