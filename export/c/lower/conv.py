@@ -5,12 +5,14 @@ import math
 import numpy as np
 
 from kws_dendrite.errors import ExportError
-from kws_dendrite.export.c.lower.output import FORM_BYTES, lower_output, sum_bounds
+from kws_dendrite.export.c.lower.output import OUTPUT_BYTES, TILE, Output, lower_output, sum_bounds
 from kws_dendrite.export.c.lower.step import Constants, Step, constant, one_scale, small, spatial
+from kws_dendrite.export.c.narrow import fits, function_name, function_text, stream
 from kws_dendrite.export.c.program import Operator, Program, Tensor
 
-TILE = 4  # channels side by side in the DSP layout, and lanes that a patch is rounded up to
-CONV_BYTES, DEPTHWISE_BYTES = FORM_BYTES + 36, FORM_BYTES + 32
+LINE_WEIGHT = 4  # a line's u is 2^10 times the sum: the DSP's lanes hold 2^8 times the input, its weights the rest
+CONV_SOURCES = ("kws_conv.h", "kws_conv_portable.h", "kws_conv_dsp.h", "kws_conv.c")
+CONV_BYTES, DEPTHWISE_BYTES = OUTPUT_BYTES + 40, OUTPUT_BYTES + 36
 
 
 def lower_conv(program: Program, operator: Operator, constants: Constants) -> Step:
@@ -74,21 +76,20 @@ def _conv_step(
     source, target = program.tensors[operator.inputs[0]], program.tensors[operator.outputs[0]]
     out_c, taps = flat.shape
     padded = math.ceil(taps / TILE) * TILE
-    name = constants.either(
-        ("conv", weights.buffer, flat.shape),
-        f"weights_{operator.index}",
-        [("KWS_DSP", "kws_conv_weight", tiled_pairs(flat)), ("", "kws_conv_weight", flat)],
-    )
     sums, low, high = sum_bounds(flat)
     output = lower_output(
         constants, operator, sums, low, high, _bias(program, operator, out_c), multipliers, source, target,
         rounds_once=rounds_once,
     )  # fmt: skip
     in_h, in_w, in_c, out_h, out_w, _, kernel_h, kernel_w = sizes
+    shared = sum(weights.buffer == program.tensors[i].buffer for other in program.operators for i in other.inputs[1:2]) > 1
+    one_column = out_w == 1 and in_w == 1 and kernel_h == 1 and kernel_w == 1
+    is_narrow = fits(taps) and contiguous and one_column and output.is_line and not shared
+    name = _weight_name(constants, operator, weights, flat, output, is_narrow=is_narrow)
     stride, dilation = operator.stride, operator.dilation
     fields = f"""\
     .weights = {name},
-    .output = {output},
+    .output = {output.text},
     .in_h = {in_h}, .in_w = {in_w}, .in_c = {in_c},
     .out_h = {out_h}, .out_w = {out_w}, .out_c = {out_c},
     .kernel_h = {kernel_h}, .kernel_w = {kernel_w},
@@ -97,15 +98,37 @@ def _conv_step(
     .pad_top = {pads[0]}, .pad_left = {pads[1]},
     .contiguous = {int(contiguous)}, .zero_point = {source.zero_point},"""
     layer = constants.struct(("layer", operator.index), f"conv_{operator.index}", "kws_conv", fields, CONV_BYTES)
+    call = f"kws_conv_s8(&{layer}, {{0}}, {{out}}, {{scratch}});"
+    if is_narrow:
+        function = function_name(taps, line=output.form == "KWS_LINE")
+        constants.functions[function] = function_text(taps, line=output.form == "KWS_LINE")
+        call = f"KWS_CONV_NARROW({function}, &{layer}, {{0}}, {{out}}, {{scratch}});"
     return Step(
         operator=operator,
         kernel="kws_conv_s8",
-        calls=(f"kws_conv_s8(&{layer}, {{0}}, {{out}}, {{scratch}});",),
+        calls=(call,),
         reads=(source.index,),
         writes=target.index,
-        sources=("kws_conv.h", "kws_conv.c"),
+        sources=CONV_SOURCES,
         scratch=2 * padded,
         macs=out_h * out_w * flat.size,
+    )
+
+
+def _weight_name(
+    constants: Constants, operator: Operator, weights: Tensor, flat: np.ndarray, output: Output, *, is_narrow: bool
+) -> str:
+    """The const weights, in the layout of each instruction set."""
+    scaled = flat.astype(np.int16) * (LINE_WEIGHT if output.is_line else 1)
+    if is_narrow:
+        first, multiplier, third = output.columns
+        dsp = stream(scaled, first, multiplier, third if output.form == "KWS_LINE" else None)
+    else:
+        dsp = tiled_pairs(scaled)
+    return constants.either(
+        ("conv", weights.buffer, flat.shape, output.is_line),
+        f"weights_{operator.index}",
+        [("KWS_DSP", "kws_conv_weight", dsp), ("", "kws_conv_weight", flat)],
     )
 
 
@@ -131,7 +154,7 @@ def lower_depthwise(program: Program, operator: Operator, constants: Constants) 
     name = constants.array(("depthwise", weights.buffer), f"weights_{operator.index}", "int8_t", weights.data)
     fields = f"""\
     .weights = {name},
-    .output = {output},
+    .output = {output.text},
     .in_h = {in_h}, .in_w = {in_w}, .channels = {channels},
     .out_h = {out_h}, .out_w = {out_w},
     .kernel_h = {kernel[0]}, .kernel_w = {kernel[1]},
@@ -154,7 +177,7 @@ def lower_depthwise(program: Program, operator: Operator, constants: Constants) 
 
 
 def tiled_pairs(flat: np.ndarray) -> np.ndarray:
-    """(C, K) int8 -> int32 [ceil(C / 4)][ceil4(K) / 2][4]: pairs along K as two int16, four channels side by side."""
+    """(C, K) of at most 16 bits -> int32 [ceil(C / 4)][ceil4(K) / 2][4]: pairs along K as two int16, four channels side by side."""
     channels, taps = flat.shape
     padded = np.zeros((math.ceil(channels / TILE) * TILE, math.ceil(taps / TILE) * TILE), np.int64)
     padded[:channels, :taps] = flat

@@ -1,8 +1,10 @@
 """The way from accumulator to int8 of a convolution or dense layer, as constants of the C."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from kws_dendrite.export.c.lower.step import Constants, activation_range, c_integer
+from kws_dendrite.export.c.lower.step import Constants, activation_range
 from kws_dendrite.export.c.program import Operator, Tensor
 from kws_dendrite.export.c.requantize import (
     center_of,
@@ -12,15 +14,35 @@ from kws_dendrite.export.c.requantize import (
     quantize_multiplier,
 )
 
-FORM_BYTES = 20  # sizeof(kws_output) on a 32-bit core
-CHANNEL_BYTES = 12
+TILE = 4  # the per-channel constants are read four at a time
+OUTPUT_BYTES = 24  # sizeof(kws_output) on a 32-bit core
+
+
+@dataclass(frozen=True)
+class Output:
+    """A kws_output.
+
+    Attributes:
+        text: its initialiser.
+        form: "KWS_RISING", "KWS_LINE", "KWS_ROUND_TWICE" or "KWS_ROUND_ONCE".
+        columns: first, multiplier, third, each (C,) int64.
+    """
+
+    text: str
+    form: str
+    columns: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+    @property
+    def is_line(self) -> bool:
+        """Whether u, begun at `first`, gives the output."""
+        return self.form in ("KWS_RISING", "KWS_LINE")
 
 
 def lower_output(
     constants: Constants, operator: Operator, sums: np.ndarray, low: np.ndarray, high: np.ndarray, bias: np.ndarray,
     multipliers: np.ndarray, source: Tensor, target: Tensor, *, rounds_once: bool = False,
-) -> str:  # fmt: skip
-    """The initialiser of a kws_output.
+) -> Output:  # fmt: skip
+    """A layer's kws_output.
 
     Args:
         constants: takes the channels' table.
@@ -43,13 +65,16 @@ def lower_output(
     else:
         form = "KWS_LINE" if line.negative.any() else "KWS_RISING"
         columns = (line.offset, line.multiplier, line.negative)
-    rows = [f"{{{', '.join(c_integer(int(value)) for value in row)}}}" for row in zip(*columns, strict=True)]
-    table = constants.text(
-        ("channels", operator.index), f"channels_{operator.index}", "kws_channel", rows, len(rows),
-        CHANNEL_BYTES * len(rows),
-    )  # fmt: skip
+    names = []
+    for role, values in zip(("first", "multiplier", "third"), columns, strict=True):
+        if role == "third" and form == "KWS_RISING":
+            names.append("0")
+            continue
+        padded = np.zeros(-(-len(values) // TILE) * TILE, np.int32)
+        padded[: len(values)] = values
+        names.append(constants.array((role, operator.index), f"{role}_{operator.index}", "int32_t", padded))
     center = center_of(target.zero_point)
-    return f"{{{table}, {center}, {target.zero_point}, {q_min}, {q_max}, {form}}}"
+    return Output(f"{{{', '.join(names)}, {center}, {target.zero_point}, {q_min}, {q_max}, {form}}}", form, columns)
 
 
 def sum_bounds(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

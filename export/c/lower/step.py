@@ -45,6 +45,7 @@ class Constants:
     declarations: dict[str, str] = field(default_factory=dict)  # name -> C text
     bytes: dict[str, int] = field(default_factory=dict)  # name -> bytes of flash, of the portable build
     names: dict[tuple, str] = field(default_factory=dict)
+    functions: dict[str, str] = field(default_factory=dict)  # name -> C text, for a kernel made for a model's shapes
 
     def array(self, key: tuple, stem: str, c_type: str, values: np.ndarray) -> str:
         """The name of a const array with these values, declared at its first use. `key` says when two are the same."""

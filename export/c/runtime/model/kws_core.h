@@ -20,13 +20,13 @@
 #define KWS_DSP 0
 #endif
 
-/* How one channel's accumulator becomes its int8 output. Three forms, chosen when the sources were generated:
+/* How a channel's accumulator becomes its int8 output. Four forms, chosen when the sources were generated:
  *
  * KWS_RISING, KWS_LINE   a line proven to take the same 255 steps as TFLite's arithmetic for every accumulator that the
  *                        weights can give:
- *                            u = (acc << 10) + first;   KWS_LINE alone: if (u < 0) u -= third
+ *                            u = acc * 2^10 + first;   KWS_LINE alone: if (u < 0) u -= third
  *                            q = saturate8((floor(u * multiplier / 2^32) + center) >> 12)
- *                        where first is the offset and third the correction below zero.
+ *                        where first is the offset and third the correction below zero. The accumulator stays below 2^20.
  * KWS_ROUND_TWICE        TFLite's own: clamp(MultiplyByQuantizedMultiplier(acc + first, multiplier, third) + zero_point),
  *                        where first is the bias and third the shift (positive: to the left); two roundings.
  * KWS_ROUND_ONCE         the same with one rounding, as FULLY_CONNECTED has it:
@@ -35,15 +35,11 @@
 enum { KWS_RISING = 0, KWS_LINE = 1, KWS_ROUND_TWICE = 2, KWS_ROUND_ONCE = 3 };
 
 typedef struct {
-    int32_t first;
-    int32_t multiplier;
-    int32_t third;
-} kws_channel;
-
-typedef struct {
-    const kws_channel *channels;
-    int32_t center;     /* (zero_point << 12) + (1 << 11); of the lines */
-    int16_t zero_point; /* of the output; for the two roundings, as are the next two */
+    const int32_t *first;      /* by channel, as are the next two; each padded with zeros to a multiple of 4 */
+    const int32_t *multiplier;
+    const int32_t *third;      /* null for KWS_RISING */
+    int32_t center;            /* (zero_point << 12) + (1 << 11); of the lines */
+    int16_t zero_point;        /* of the output; for the two roundings, as are the next two */
     int8_t minimum;
     int8_t maximum;
     uint8_t form;
@@ -98,28 +94,36 @@ static inline int8_t kws_saturate_line(int32_t x) {
 #endif
 }
 
-static inline int8_t kws_rising(int32_t acc, const kws_channel *channel, int32_t center) {
-    const int32_t u = (int32_t)((uint32_t)acc << 10) + channel->first;
-    return kws_saturate_line(kws_multiply_high(u, channel->multiplier, center));
+/* The lines, from u = acc * 2^10 + first. */
+static inline int8_t kws_rising(int32_t u, int32_t multiplier, int32_t center) {
+    return kws_saturate_line(kws_multiply_high(u, multiplier, center));
 }
 
-static inline int8_t kws_line(int32_t acc, const kws_channel *channel, int32_t center) {
-    int32_t u = (int32_t)((uint32_t)acc << 10) + channel->first;
-    u -= channel->third & (u >> 31);
-    return kws_saturate_line(kws_multiply_high(u, channel->multiplier, center));
+static inline int8_t kws_line(int32_t u, int32_t multiplier, int32_t third, int32_t center) {
+    return kws_saturate_line(kws_multiply_high(u - (third & (u >> 31)), multiplier, center));
 }
 
 /* TFLite's own forms, in one place: they are long and rarely needed. */
-int8_t kws_quantize_as_tflite(int32_t acc, const kws_channel *channel, const kws_output *output);
+int8_t kws_round(int32_t acc, const kws_output *output, int32_t channel);
 
-static inline int8_t kws_quantize(int32_t acc, const kws_channel *channel, const kws_output *output) {
+static inline int8_t kws_quantize(int32_t acc, const kws_output *output, int32_t channel) {
+    const int32_t u = (int32_t)((uint32_t)acc << 10) + output->first[channel];
     if (output->form == KWS_RISING) {
-        return kws_rising(acc, channel, output->center);
+        return kws_rising(u, output->multiplier[channel], output->center);
     }
     if (output->form == KWS_LINE) {
-        return kws_line(acc, channel, output->center);
+        return kws_line(u, output->multiplier[channel], output->third[channel], output->center);
     }
-    return kws_quantize_as_tflite(acc, channel, output);
+    return kws_round(acc, output, channel);
 }
+
+#if KWS_DSP
+/* Two pairs of int16 products added to an accumulator. */
+static inline int32_t kws_smlad(int32_t pair_a, int32_t pair_b, int32_t acc) {
+    int32_t result;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(pair_a), "r"(pair_b), "r"(acc));
+    return result;
+}
+#endif
 
 #endif

@@ -19,7 +19,7 @@ void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out)
                         weight += channels;
                     }
                 }
-                *out++ = kws_quantize(acc, layer->output.channels + c, &layer->output);
+                *out++ = kws_quantize(acc, &layer->output, c);
             }
         }
     }
