@@ -85,8 +85,13 @@ def read_serial(log: Path, c_folder: Path, *, decisions_per_second: float | None
     if said.get("model") != model_id(c_folder):
         raise ExportError(f"{log} is the report of another model; build the firmware from this one again")
     tally = tally_printed(said, None)
-    core = CORES.get(int(said.get("cpuid", 0)) >> 4 & 0xFFF, "unknown core")
-    held = Accuracy(int(said["runs"]), int(said["equal"]), int(said["equal"])) if "equal" in said else None
+    try:
+        core = CORES.get(int(said["cpuid"]) >> 4 & 0xFFF, "unknown core")
+        hertz = int(said["clock_hz"])
+        held = Accuracy(int(said["runs"]), int(said["equal"]), int(said["equal"])) if "equal" in said else None
+        stack = {name: int(row[2]) for name, row in said["calls"].items() if row[2]}
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ExportError(f"the report in {log} is not whole ({type(error).__name__}: {error})") from error
     report = DeviceReport(
         target=f"board, {core}",
         method="board",
@@ -102,9 +107,10 @@ def read_serial(log: Path, c_folder: Path, *, decisions_per_second: float | None
         features=tally.count_of("features"),
         frames_per_second=frames_per_second(c_folder),
         decisions_per_second=decisions_per_second or own_rate(c_folder) or DECISIONS_PER_SECOND,
+        stack=stack,
         accuracy=held,
     )
-    return report, int(said.get("clock_hz", 0))
+    return report, hertz
 
 
 def _find(log: Path) -> dict:

@@ -108,6 +108,8 @@ def tally_printed(said: dict[str, Any], per_tick: float | None) -> Tally:
 
     def read(row: Sequence[int]) -> Sum:
         ticks, times = int(row[0]), int(row[1])
+        if times < 1:
+            raise ValueError("a sum of nothing")
         return Sum(None, ticks, times) if per_tick is None else Sum(ticks * per_tick, None, times)
 
     try:
