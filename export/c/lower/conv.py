@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from kws_dendrite.errors import ExportError
+from kws_dendrite.export.c import temporal
 from kws_dendrite.export.c.lower.output import OUTPUT_BYTES, TILE, Output, lower_output, sum_bounds
 from kws_dendrite.export.c.lower.step import Constants, Step, constant, one_scale, small, spatial
 from kws_dendrite.export.c.narrow import fits, function_name, function_text, stream
@@ -82,9 +83,8 @@ def _conv_step(
         rounds_once=rounds_once,
     )  # fmt: skip
     in_h, in_w, in_c, out_h, out_w, _, kernel_h, kernel_w = sizes
-    shared = sum(weights.buffer == program.tensors[i].buffer for other in program.operators for i in other.inputs[1:2]) > 1
     one_column = out_w == 1 and in_w == 1 and kernel_h == 1 and kernel_w == 1
-    is_narrow = fits(taps) and contiguous and one_column and output.is_line and not shared
+    is_narrow = fits(taps) and contiguous and one_column and output.is_line and not _is_shared(program, weights)
     name = _weight_name(constants, operator, weights, flat, output, is_narrow=is_narrow)
     stride, dilation = operator.stride, operator.dilation
     fields = f"""\
@@ -151,9 +151,22 @@ def lower_depthwise(program: Program, operator: Operator, constants: Constants) 
         constants, operator, sums, low, high, _bias(program, operator, channels),
         _multipliers(source, weights, target, channels), source, target,
     )  # fmt: skip
-    name = constants.array(("depthwise", weights.buffer), f"weights_{operator.index}", "int8_t", weights.data)
+    shape = (kernel[0], operator.stride[0], channels, in_h)
+    is_temporal = (
+        temporal.fits(*shape[:3]) and in_w == 1 and kernel[1] == 1 and operator.dilation[0] == 1 and output.is_line
+        and not _is_shared(program, weights)
+    )  # fmt: skip
+    if is_temporal:
+        first, multiplier, third = output.columns
+        pairs = temporal.stream(
+            flat.astype(np.int16) * LINE_WEIGHT, first, multiplier, third if output.form == "KWS_LINE" else None
+        )
+        variants = [("KWS_DSP", "int32_t", pairs), ("", "int8_t", weights.data)]
+        name = constants.either(("temporal", weights.buffer), f"weights_{operator.index}", variants)
+    else:
+        name = constants.array(("depthwise", weights.buffer), f"weights_{operator.index}", "int8_t", weights.data)
     fields = f"""\
-    .weights = {name},
+    .weights = (const int8_t *)(const void *){name},
     .output = {output.text},
     .in_h = {in_h}, .in_w = {in_w}, .channels = {channels},
     .out_h = {out_h}, .out_w = {out_w},
@@ -165,10 +178,20 @@ def lower_depthwise(program: Program, operator: Operator, constants: Constants) 
     layer = constants.struct(
         ("layer", operator.index), f"depthwise_{operator.index}", "kws_depthwise", fields, DEPTHWISE_BYTES
     )  # fmt: skip
+    call, scratch = f"kws_depthwise_s8(&{layer}, {{0}}, {{out}});", 0
+    if is_temporal:
+        line = output.form == "KWS_LINE"
+        function = temporal.function_name(*shape, line=line)
+        constants.functions[function] = temporal.function_text(*shape, line=line)
+        lanes = temporal.lanes(in_h, out_h, kernel[0], operator.stride[0], pads[0])
+        even, odd = temporal.plan_passes(out_h, operator.stride[0])
+        call = f"KWS_DEPTHWISE_TEMPORAL({function}, &{layer}, {{0}}, {{out}}, {{scratch}}, {lanes}u, {even}u, {odd}u);"
+        scratch = 2 * lanes
     return Step(
         operator=operator,
         kernel="kws_depthwise_s8",
-        calls=(f"kws_depthwise_s8(&{layer}, {{0}}, {{out}});",),
+        calls=(call,),
+        scratch=scratch,
         reads=(source.index,),
         writes=target.index,
         sources=("kws_depthwise.h", "kws_depthwise.c"),
@@ -184,6 +207,12 @@ def tiled_pairs(flat: np.ndarray) -> np.ndarray:
     pairs = (padded[:, 0::2] & 0xFFFF) | ((padded[:, 1::2] & 0xFFFF) << 16)  # (C, K / 2), the first in the low half
     pairs = pairs.reshape(-1, TILE, pairs.shape[1]).transpose(0, 2, 1)
     return pairs.astype(np.uint32).view(np.int32)
+
+
+def _is_shared(program: Program, weights: Tensor) -> bool:
+    """Whether several layers use the same weights: then they are stored apart from any layer's constants."""
+    users = (program.tensors[index].buffer for other in program.operators for index in other.inputs[1:2] if index >= 0)
+    return sum(buffer == weights.buffer for buffer in users) > 1
 
 
 def _weights(program: Program, operator: Operator, rank: int) -> Tensor:
