@@ -106,7 +106,7 @@ def read_serial(log: Path, c_folder: Path, *, decisions_per_second: float | None
         stages=tally.stage_counts(),
         features=tally.count_of("features"),
         frames_per_second=frames_per_second(c_folder),
-        decisions_per_second=decisions_per_second or own_rate(c_folder) or DECISIONS_PER_SECOND,
+        decisions_per_second=decisions_per_second or own_rate(said, c_folder) or DECISIONS_PER_SECOND,
         stack=stack,
         accuracy=held,
     )

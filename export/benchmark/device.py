@@ -80,15 +80,15 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
         folder = Path(name)
         plain = compile_sources(sources_of(c_folder), target, folder / "plain", hooks=None, flags=flags)
-        outputs, stack = _decide(plain, folder, clips, _audio(c_folder, inputs.audio))
+        outputs, said = _decide(plain, folder, clips, _audio(c_folder, inputs.audio))
         files = {"clips.bin": clips[:1].tobytes(), **_audio(c_folder, inputs.audio)}
         counted = (_traced if method == "trace" else _timed)(plain, folder, files)
         return _report(
             c_folder, counted,
             method=method,
-            decisions_per_second=decisions_per_second,
+            decisions_per_second=decisions_per_second or own_rate(said, c_folder) or DECISIONS_PER_SECOND,
             footprint=footprint(link(plain, folder, "app", harness=APP, defines=parts_of(c_folder))),
-            stack=stack,
+            stack={name: int(row[2]) for name, row in said["calls"].items()},
             accuracy=_accuracy(outputs, inputs.expected),
         )  # fmt: skip
 
@@ -140,10 +140,8 @@ def frames_per_second(c_folder: Path) -> float:
     return header_number(c_folder, "kws_frontend.h", "KWS_FRONTEND_SAMPLE_RATE") / stride if stride else 0.0
 
 
-def _decide(
-    objects: Objects, folder: Path, clips: np.ndarray, audio: dict[str, bytes]
-) -> tuple[np.ndarray, dict[str, int]]:
-    """The core's outputs, and the bytes of stack of each kind of call."""
+def _decide(objects: Objects, folder: Path, clips: np.ndarray, audio: dict[str, bytes]) -> tuple[np.ndarray, dict]:
+    """The core's outputs, and what the firmware printed: the stack of each kind of call, the detector's stride."""
     defines = (*parts_of(objects.c_folder), f"-DKWS_BENCH_STACK_BYTES={STACK_BYTES}")
     firmware = link(objects, folder, "decide", defines=defines)
     run(firmware, folder / "decide", {"clips.bin": clips.tobytes(), **audio})
@@ -153,8 +151,7 @@ def _decide(
         raise ExportError(
             f"the firmware for {objects.target.name} decided {outputs.size // classes} of {len(clips)} clips"
         )
-    said = read_printed(folder / "decide" / "report.json")
-    return outputs.reshape(len(clips), classes), {name: int(row[2]) for name, row in said["calls"].items()}
+    return outputs.reshape(len(clips), classes), read_printed(folder / "decide" / "report.json")
 
 
 def _accuracy(outputs: np.ndarray, expected: np.ndarray | None) -> Accuracy | None:
@@ -229,7 +226,7 @@ def _report(
     counted: _Counted,
     *,
     method: str,
-    decisions_per_second: float | None,
+    decisions_per_second: float,
     footprint: Footprint,
     stack: dict[str, int],
     accuracy: Accuracy | None,
@@ -249,7 +246,7 @@ def _report(
         stages=tally.stage_counts(),
         features=tally.count_of("features"),
         frames_per_second=frames,
-        decisions_per_second=decisions_per_second or own_rate(c_folder) or DECISIONS_PER_SECOND,
+        decisions_per_second=decisions_per_second,
         second=counted.second,
         footprint=footprint,
         stack=stack,
@@ -257,10 +254,10 @@ def _report(
     )
 
 
-def own_rate(c_folder: Path) -> float | None:
-    """Decisions a second of the folder's detector; None without one."""
-    stride = header_number(c_folder, "kws_detector.h", "KWS_DETECTOR_STRIDE")
-    return frames_per_second(c_folder) / stride if stride else None
+def own_rate(said: dict, c_folder: Path) -> float | None:
+    """Decisions a second of the folder's detector, from what the firmware printed; None without one."""
+    stride = said.get("detector_stride")
+    return frames_per_second(c_folder) / stride if isinstance(stride, int) and stride > 0 else None
 
 
 def model_sha256(c_folder: Path) -> str:

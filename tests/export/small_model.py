@@ -130,7 +130,7 @@ DETECTOR_H = """
 #define KWS_DETECTOR_H
 #include "kws_frontend.h"
 #include "kws_model.h"
-#define KWS_DETECTOR_STRIDE 5
+#define KWS_DETECTOR_STRIDE (KWS_FRONTEND_FRAMES < 4 ? KWS_FRONTEND_FRAMES + 2 : 1)
 typedef struct { int label; uint8_t score; uint32_t frame; } kws_detection;
 typedef struct { kws_frontend frontend; kws_arena arena; int8_t in[6], out[2]; } kws_detector;
 void kws_detector_reset(kws_detector *detector);

@@ -17,7 +17,7 @@ CLIP = np.arange(6, dtype=np.int8) * 4
 EXPECTED = small_outputs(CLIP[None])[0]
 SAID = {
     "kws_benchmark": 1, "unit": "cycles", "clock_hz": 120_000_000, "own": 12, "cpuid": 0x410FC241, "model": 0x0BADCAFE,
-    "runs": 10, "equal": 10,
+    "detector_stride": 5, "runs": 10, "equal": 10,
     "calls": {"model": [1500, 10, 96], "frame": [81600, 51, 300], "features": [1000, 1, 80]},
     "operators": {"0": [900, 10], "1": [500, 10]}, "stages": {"0": [51000, 51], "6": [700, 1]},
 }  # fmt: skip

@@ -34,5 +34,6 @@ void kws_bench_frontend_reset(void);
 void kws_bench_frame(const int16_t *samples);                    /* KWS_FRONTEND_FRAME_STRIDE of them */
 void kws_bench_decision_features(void);                          /* CMVN and quantisation of the window, where it is full */
 void kws_bench_detector_frame(const int16_t *samples);
+void kws_bench_describe(void); /* numbers for the report that only a compiler knows */
 
 #endif

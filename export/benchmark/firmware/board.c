@@ -72,6 +72,7 @@ void kws_bench_run(uint32_t core_clock_hz) {
     kws_bench_report_begin("cycles", core_clock_hz);
     kws_bench_report_number("cpuid", CPUID);
     kws_bench_report_number("model", KWS_BENCH_MODEL_ID);
+    kws_bench_describe();
     clips();
     audio();
     kws_bench_report_end();

@@ -90,6 +90,7 @@ static void stream(void) {
 
 int main(void) {
     kws_bench_report_begin("ticks", 0);
+    kws_bench_describe();
 #ifdef KWS_BENCH_TIMER
     uint32_t start = kws_bench_clock();
     kws_bench_loop(LOOPS);

@@ -83,3 +83,9 @@ void kws_bench_detector_frame(const int16_t *samples) {
     measured("detector", (void (*)(void))kws_bench_push, (void *)(uintptr_t)samples, 0, 0);
 }
 #endif
+
+void kws_bench_describe(void) {
+#ifdef KWS_BENCH_DETECTOR
+    kws_bench_report_number("detector_stride", KWS_DETECTOR_STRIDE);
+#endif
+}
