@@ -13,6 +13,7 @@ from kws_dendrite.export.c.program import Operator, Program, Tensor
 
 LINE_WEIGHT = 4  # a line's u is 2^10 times the sum: the DSP's lanes hold 2^8 times the input, its weights the rest
 CONV_SOURCES = ("kws_conv.h", "kws_conv_portable.h", "kws_conv_dsp.h", "kws_conv.c")
+DEPTHWISE_SOURCES = ("kws_depthwise.h", "kws_depthwise_dsp.h", "kws_depthwise.c")
 CONV_BYTES, DEPTHWISE_BYTES = OUTPUT_BYTES + 40, OUTPUT_BYTES + 36
 
 
@@ -194,7 +195,7 @@ def lower_depthwise(program: Program, operator: Operator, constants: Constants) 
         scratch=scratch,
         reads=(source.index,),
         writes=target.index,
-        sources=("kws_depthwise.h", "kws_depthwise.c"),
+        sources=DEPTHWISE_SOURCES,
         macs=out_h * out_w * weights.size,
     )
 

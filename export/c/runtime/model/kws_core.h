@@ -83,6 +83,17 @@ static inline int32_t kws_multiply_high(int32_t u, int32_t multiplier, int32_t c
 #endif
 }
 
+/* x, limited to -128 ... 127 */
+static inline int8_t kws_saturate8(int32_t x) {
+#if !KWS_PORTABLE && defined(__GNUC__) && defined(__ARM_FEATURE_SAT)
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x));
+    return (int8_t)result;
+#else
+    return kws_clamp(x, -128, 127);
+#endif
+}
+
 /* saturate8(x >> 12) */
 static inline int8_t kws_saturate_line(int32_t x) {
 #if KWS_DSP || KWS_HELIUM

@@ -1,25 +1,41 @@
 #include "kws_depthwise.h"
 
-void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out) {
+#if KWS_DSP
+#include "kws_depthwise_dsp.h"
+#endif
+
+/* One channel at the position whose first tap is (top, left). */
+static inline int8_t one(const kws_depthwise *layer, const int8_t *in, int32_t top, int32_t left, int32_t c) {
     const int32_t channels = layer->channels;
+    const int8_t *weight = layer->weights + c;
+    int32_t acc = 0, row = top;
+    for (int32_t ky = 0; ky < layer->kernel_h; ky++, row += layer->dilation_h) {
+        int32_t column = left;
+        for (int32_t kx = 0; kx < layer->kernel_w; kx++, column += layer->dilation_w) {
+            const int inside = row >= 0 && row < layer->in_h && column >= 0 && column < layer->in_w;
+            const int32_t q = inside ? in[(row * layer->in_w + column) * channels + c] : layer->zero_point;
+            acc += q * *weight;
+            weight += channels;
+        }
+    }
+    return kws_quantize(acc, &layer->output, c);
+}
+
+void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out) {
     for (int32_t y = 0; y < layer->out_h; y++) {
         const int32_t top = y * layer->stride_h - layer->pad_top;
         for (int32_t x = 0; x < layer->out_w; x++) {
             const int32_t left = x * layer->stride_w - layer->pad_left;
-            for (int32_t c = 0; c < channels; c++) {
-                const int8_t *weight = layer->weights + c;
-                int32_t acc = 0;
-                int32_t row = top;
-                for (int32_t ky = 0; ky < layer->kernel_h; ky++, row += layer->dilation_h) {
-                    int32_t column = left;
-                    for (int32_t kx = 0; kx < layer->kernel_w; kx++, column += layer->dilation_w) {
-                        const int inside = row >= 0 && row < layer->in_h && column >= 0 && column < layer->in_w;
-                        const int32_t q = inside ? in[(row * layer->in_w + column) * channels + c] : layer->zero_point;
-                        acc += q * *weight;
-                        weight += channels;
-                    }
-                }
-                *out++ = kws_quantize(acc, &layer->output, c);
+            int32_t c = 0;
+#if KWS_DSP
+            const int inside = top >= 0 && left >= 0 && top + (layer->kernel_h - 1) * layer->dilation_h < layer->in_h &&
+                               left + (layer->kernel_w - 1) * layer->dilation_w < layer->in_w;
+            for (; c + 4 <= layer->channels; c += 4, out += 4) {
+                kws_depthwise_four(layer, in, top, left, c, inside, out);
+            }
+#endif
+            for (; c < layer->channels; c++) {
+                *out++ = one(layer, in, top, left, c);
             }
         }
     }
