@@ -12,9 +12,7 @@ from c_fakes import PROBE_C, STRICT, Library, compile_c, needs_cc, write
 from test_export_c_package import ARDUINO_HEADERS, cmake, listen, needs_cmake, needs_cxx, wav
 
 from kws_dendrite.export.c import write_c
-from kws_dendrite.export.c.detector import DetectorConfig, detect, emit_detector, levels
-from kws_dendrite.export.c.frontend import emit_frontend
-from kws_dendrite.export.c.package import package_files
+from kws_dendrite.export.c.detector import DetectorConfig, detect, levels
 from kws_dendrite.frontend import MfccConfig, mfcc
 
 MODEL = Path(__file__).parents[1] / "golden" / "tflite" / "sep14_s2.tflite"  # 50 x 13 features, 12 labels
@@ -30,17 +28,10 @@ DETECTOR = DetectorConfig(
 NO_FPU = ("cortex-m0plus", "cortex-m3")
 
 
-def write_folder(folder):
-    write_c(MODEL, folder, labels=LABELS)
-    sources = emit_frontend(FRONTEND, FRAMES) | emit_detector(LABELS, DETECTOR)
-    names = {*(path.name for path in folder.iterdir()), *sources}
-    write(folder, sources | package_files("words", "1.0.0", names, True))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("application") / "words"
-    write_folder(path)
+    write_c(MODEL, path, labels=LABELS, frontend=FRONTEND, detector=DETECTOR, name="words")
     return path
 
 
@@ -76,6 +67,16 @@ def windows(native, sound):
         quantize(native.memory, scale, ZERO_POINT, ctypes.c_void_p(features.ctypes.data))
         rows.append(features.copy())
     return np.array(rows)
+
+
+def test_the_python_of_the_documentation_writes_a_folder(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "c_library.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    (tmp_path / "bundle").mkdir()
+    shutil.copy(MODEL, tmp_path / "bundle" / "model_quantized_int8_io.tflite")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "c_library.md", "exec"), {})
+    assert (tmp_path / "firmware" / "words" / "kws_detector.c").is_file()
 
 
 @needs_cc
@@ -145,7 +146,7 @@ def test_the_arduino_sketch_links_with_the_shipped_headers(folder, tmp_path):
     shutil.which("arm-none-eabi-gcc") is None,
     reason="needs a cross compiler: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
 )
-@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m33", "cortex-m55"])
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33", "cortex-m55"])
 def test_the_folder_cross_compiles_strictly(folder, tmp_path, core):
     flags = [*STRICT, f"-mcpu={core}", "-mthumb", f"-mfloat-abi={'soft' if core in NO_FPU else 'hard'}", "-Os"]
     compile_c(["arm-none-eabi-gcc", *flags, "-c", *map(str, folder.glob("*.c"))], tmp_path)
