@@ -11,6 +11,10 @@ import pytest
 from c_fakes import PROBE_C, STRICT, Library, compile_c, needs_cc, write
 from test_export_c_package import ARDUINO_HEADERS, cmake, listen, needs_cmake, needs_cxx, wav
 
+from kws_dendrite.export.benchmark.emulator import run
+from kws_dendrite.export.benchmark.firmware import BASE, compile_sources, link, sources_of
+from kws_dendrite.export.benchmark.targets import find_target
+from kws_dendrite.export.benchmark.toolchain import INSTALL, missing
 from kws_dendrite.export.c import write_c
 from kws_dendrite.export.c.detector import DetectorConfig, detect, levels
 from kws_dendrite.frontend import MfccConfig, mfcc
@@ -86,8 +90,8 @@ def test_features_are_the_reference_front_ends(windows, sound):
     assert np.abs(windows[0] - np.clip(exact, -128, 127)).max() < 0.55  # half a step, and a little for float32
 
 
-@needs_cc
-def test_detections_are_those_of_tflite_on_the_same_windows(native, windows, sound):
+def of_tflite(windows):
+    """(N, 12) int8, what TFLite's reference kernels say of (N, 650)."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(str(MODEL), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
@@ -98,16 +102,74 @@ def test_detections_are_those_of_tflite_on_the_same_windows(native, windows, sou
         interpreter.set_tensor(source, window[None])
         interpreter.invoke()
         outputs.append(interpreter.get_tensor(target)[0])
-    expected = detect(np.array(outputs), levels(LABELS, DETECTOR), DETECTOR, FRAMES)
-    assert len(expected) >= 3
+    return np.array(outputs)
+
+
+def detections(outputs):
+    found = detect(outputs, levels(LABELS, DETECTOR), DETECTOR, FRAMES)
+    assert len(found) >= 3
+    return [(one.label, one.score, one.frame) for one in found]
+
+
+@needs_cc
+def test_detections_are_those_of_tflite_on_the_same_windows(native, windows, sound):
+    expected = detections(of_tflite(windows))
     native.reset()
-    assert native.push_some(sound) == [(one.label, one.score, one.frame) for one in expected]
+    assert native.push_some(sound) == expected
     native.reset()
     short = [sound[start : start + 100] for start in range(0, len(sound), 100)]
-    assert [one for part in short for one in native.push(part)] == [
-        (one.label, one.score, one.frame) for one in expected
-    ]
+    assert [one for part in short for one in native.push(part)] == expected
     assert native.intact()
+
+
+# Pushes frame by frame; writes each decision's window and output, and each detection.
+LISTENER = """
+#include "kws_detector.h"
+#include "semihosting.h"
+static kws_detector detector;
+int main(void) {
+    static int16_t samples[KWS_FRONTEND_FRAME_STRIDE];
+    const int sound = semihosting_open("sound.bin", SEMIHOSTING_READ_BINARY);
+    const int decisions = semihosting_open("decisions.bin", SEMIHOSTING_WRITE_BINARY);
+    const int found = semihosting_open("found.bin", SEMIHOSTING_WRITE_BINARY);
+    kws_detector_reset(&detector);
+    while (semihosting_read(sound, samples, sizeof samples) == sizeof samples) {
+        kws_detection detection;
+        if (kws_detector_push(&detector, samples, KWS_FRONTEND_FRAME_STRIDE, &detection)) {
+            const int32_t row[] = {detection.label, detection.score, (int32_t)detection.frame};
+            semihosting_write(found, row, sizeof row);
+        }
+        if (detector.decisions > 0 && detector.wait == KWS_DETECTOR_STRIDE) {
+            semihosting_write(decisions, detector.input, sizeof detector.input);
+            semihosting_write(decisions, detector.output, sizeof detector.output);
+        }
+    }
+    semihosting_close(decisions);
+    semihosting_close(found);
+    return 0;
+}
+"""
+
+
+@needs_cc
+@pytest.mark.skipif(bool(missing()), reason=f"needs {', '.join(missing())}: {INSTALL}")
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m33", "cortex-m55"])
+def test_an_emulated_core_hears_what_tflite_says_of_its_features(folder, windows, sound, tmp_path, core):
+    (tmp_path / "listener.c").write_text(LISTENER)
+    objects = compile_sources(sources_of(folder), find_target(core), tmp_path / "objects", hooks=None)
+    firmware = link(objects, tmp_path, "listener", harness=(*BASE, tmp_path / "listener.c"))
+    run(firmware, tmp_path / "run", {"sound.bin": sound.tobytes()})
+    rows = np.fromfile(tmp_path / "run" / "decisions.bin", np.int8).reshape(-1, FRAMES * 13 + len(LABELS))
+    heard, outputs = rows[:, : FRAMES * 13], rows[:, FRAMES * 13 :]
+    assert len(rows) == len(windows)
+    np.testing.assert_array_equal(outputs, of_tflite(heard))
+    found = np.fromfile(tmp_path / "run" / "found.bin", np.int32).reshape(-1, 3)
+    assert [tuple(row) for row in found.tolist()] == detections(outputs)
+    if (
+        core not in NO_FPU
+    ):  # of the fixed-point front end, whose error is its own, the decisions are held, not the features
+        steps = np.abs(heard.astype(int) - windows)
+        assert steps.max() <= 1 and (steps == 0).mean() > 0.999
 
 
 @needs_cc
