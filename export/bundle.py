@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from kws_dendrite.errors import ExportError, OutputError
+from kws_dendrite.export.c import write_c
 from kws_dendrite.export.card import ModelCard, card_text
 from kws_dendrite.export.onnx import write_onnx
 from kws_dendrite.export.onnx_int8 import write_onnx_int8
 from kws_dendrite.export.parity import ParityReport, check_parity
 from kws_dendrite.export.predictor import TFLitePredictor
 from kws_dendrite.export.tflite import TFLiteJob, check_calibration, convert
+from kws_dendrite.frontend import BLOCKS, FrontEndConfig, MfccConfig, from_json
 from kws_dendrite.output import claimed, replacing, write_json, write_text
 from kws_dendrite.plain import Cost, Graph, cost, interpret, save_graph
 
@@ -121,6 +123,8 @@ def _build(
     convert([TFLiteJob(graph, folder / "model.tflite", int8_path, chosen)])
     write_text(folder / "labels.txt", "\n".join(graph.labels) + "\n")
     write_json(folder / "frontend.json", frontend)
+    progress("writing C")
+    write_c(int8_path, folder / "c", labels=graph.labels, frontend=_front_end(frontend, graph))
     progress(f"checking every artefact on {len(x):,} clips")
     probabilities, logits, outputs = torch
     parity = check_parity(
@@ -137,6 +141,16 @@ def _build(
     )  # fmt: skip
     write_text(folder / "MODEL_CARD.md", text)
     return Bundle(folder, sizes, counted, parity)
+
+
+def _front_end(frontend: Mapping[str, Any], graph: Graph) -> FrontEndConfig | None:
+    """The front end that the C folder computes; None where features came from elsewhere."""
+    settings = {key: value for key, value in frontend.items() if key != "task"}
+    if settings.get("block") not in BLOCKS:
+        return None
+    config = from_json(settings)
+    width = config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
+    return config if graph.input.size % width == 0 else None
 
 
 def _write_test_vector(graph: Graph, path: Path, int8_path: Path, x: np.ndarray, y: np.ndarray) -> None:

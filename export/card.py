@@ -145,13 +145,22 @@ def _parity(parity: ParityReport) -> str:
     for row in parity.int8:
         accuracies = f"{100 * row.accuracy:.1f} % | {100 * row.float_accuracy:.1f} %"
         lines.append(f"| {row.name} | {accuracies} | {100 * row.equal_decisions:.1f} % |")
+    if parity.c is not None and parity.c.clips:
+        lines += ["", f"The C gives the int8 TFLite file's bytes on {parity.c.equal:,} of {parity.c.clips:,} clips."]
+    elif parity.c is not None:
+        lines += ["", "The C was not run where this bundle was written: there was no C compiler."]
     return "\n".join(lines)
 
 
 def _files(sizes: Mapping[str, int], has_c: bool) -> str:
     lines = ["| file | bytes | what |", "|---|---|---|"]
     lines += [f"| `{name}` | {sizes[name]:,} | {what} |" for name, what in FILES.items() if name in sizes]
-    if not has_c:
+    if has_c:
+        lines += [
+            "",
+            "`c/` is plain C99: the model, its front end and a detector; its README.md says how to take it in.",
+        ]
+    else:
         lines += ["", "This bundle holds no C sources; run the int8 TFLite file with TensorFlow Lite Micro."]
     return "\n".join(lines)
 

@@ -1,20 +1,24 @@
-"""Holding every artefact to the trained model, hop by hop: torch -> plain graph -> ONNX -> TFLite -> int8.
+"""Holding every artefact to the trained model, hop by hop: torch -> plain graph -> ONNX -> TFLite -> int8 -> C.
 
 Bounds are on probabilities, over every clip given. Over a bound, the error names the hop and the first layer whose
-output differs. int8 has no bound on its numbers; its decisions are counted beside the float model's.
+output differs. int8 has no bound on its numbers; its decisions are counted beside the float model's. The C has no
+tolerance at all: every byte is the int8 TFLite file's, or the error names the first operator that differs.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kws_dendrite.errors import DataError, ExportError, ParityError
 from kws_dendrite.export.intermediate import LayerReader, onnx_layers, tflite_layers
-from kws_dendrite.export.predictor import load_predictor
+from kws_dendrite.export.predictor import TFLitePredictor, load_predictor, open_tflite
 from kws_dendrite.plain import Graph, Node, Softmax, interpret, node_outputs
+
+if TYPE_CHECKING:
+    from kws_dendrite.export.c.native import NativeModel
 
 PLAIN_BOUND = 1e-5
 ONNX_BOUND = 1e-5
@@ -76,12 +80,26 @@ class Int8:
 
 
 @dataclass(frozen=True)
+class Exact:
+    """The generated C beside the int8 TFLite file, byte for byte.
+
+    Attributes:
+        clips: how many were compared on this machine; 0 where it has no C compiler.
+        equal: clips whose every output byte is the same.
+    """
+
+    clips: int
+    equal: int
+
+
+@dataclass(frozen=True)
 class ParityReport:
-    """The whole chain, as parity.json holds it."""
+    """The whole chain, as parity.json holds it; `c` is None where the bundle has no C."""
 
     clips: int
     hops: tuple[Hop, ...]
     int8: tuple[Int8, ...]
+    c: Exact | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, strings and lists."""
@@ -140,7 +158,43 @@ def check_parity(
         if path.is_file():
             reader = tflite_layers(graph, path) if kind == "tflite_int8" else None
             int8.append(_int8(kind, load_predictor(path).predict(x), graph, x, probabilities, labels, reader))
-    return ParityReport(clips=len(x), hops=tuple(hops), int8=tuple(int8))
+    c = None
+    if (folder / "c" / "kws_model.h").is_file():
+        c = check_c(folder / "c", folder / ARTEFACTS["tflite_int8"], x)
+    return ParityReport(clips=len(x), hops=tuple(hops), int8=tuple(int8), c=c)
+
+
+def check_c(c_folder: Path, tflite: Path, x: np.ndarray) -> Exact:
+    """Run features (N, T*F) through the C on this machine and through the int8 file's reference kernels.
+
+    Raises:
+        ParityError: a byte differs; names the first operator whose output does.
+        ExportError: C that does not compile.
+    """
+    from kws_dendrite.export.c.native import NativeModel, has_compiler
+
+    if not has_compiler():
+        return Exact(clips=0, equal=0)
+    predictor = TFLitePredictor(tflite)
+    quantized = predictor.quantize(x.astype(np.float32))
+    different = (NativeModel(c_folder).run(quantized) != predictor.run(quantized)).any(1)
+    if different.any():
+        where = _first_operator(NativeModel(c_folder, watch=True), tflite, quantized[different][0])
+        raise ParityError(f"tflite int8 -> C: {different.sum():,} of {len(x):,} clips differ; first at {where}")
+    return Exact(clips=len(x), equal=len(x))
+
+
+def _first_operator(model: "NativeModel", tflite: Path, clip: np.ndarray) -> str:
+    from kws_dendrite.export.c.reader import read_program
+
+    interpreter = open_tflite(tflite, preserve=True)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], clip[None])
+    interpreter.invoke()
+    watched = model.watched(clip[None])
+    for row, operator, found in zip(model.operators, read_program(tflite).operators, watched, strict=True):
+        if (found.reshape(-1) != interpreter.get_tensor(operator.outputs[0]).reshape(-1)).any():
+            return f"operator {row['index']}, {row['operator']} {row['name']!r}"
+    return "the output alone"
 
 
 def _check_arrays(

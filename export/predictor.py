@@ -25,7 +25,7 @@ class Predictor(Protocol):
     """What `load_predictor` gives.
 
     Attributes:
-        kind: "graph", "onnx", "onnx_int8", "tflite" or "tflite_int8".
+        kind: "graph", "onnx", "onnx_int8", "tflite", "tflite_int8" or "c".
         path: the file that runs.
         labels: K class names in output order; empty where neither the file nor labels.txt beside it says.
         frontend: the front end's JSON from frontend.json beside the file, or None.
@@ -44,13 +44,15 @@ class Predictor(Protocol):
 
 
 def load_predictor(path: Path | str) -> Predictor:
-    """Open an artefact: a graph .npz, an .onnx, a .tflite, or a bundle folder (its int8 TFLite runs).
+    """Open an artefact: a graph .npz, an .onnx, a .tflite, a folder of C, or a bundle folder (its int8 TFLite runs).
 
     Raises:
         ExportError: missing, of an unknown kind, or a file that its runtime cannot read.
         GraphError: an .npz that is not a plain graph.
     """
     path = Path(path)
+    if (path / "kws_model.h").is_file():
+        return CPredictor(path)
     if path.is_dir():
         found = [path / name for name in BUNDLE_ORDER if (path / name).is_file()]
         if not found:
@@ -174,6 +176,29 @@ class TFLitePredictor:
             self.interpreter.invoke()
             out[index] = self.interpreter.get_tensor(self.output["index"])[0]
         return out
+
+
+class CPredictor:
+    """The generated C, compiled for this machine; labels.txt and frontend.json stand beside its folder."""
+
+    kind = "c"
+
+    def __init__(self, path: Path) -> None:
+        from kws_dendrite.export.c.native import NativeModel, header_float, header_number
+
+        self.path = path
+        self.model = NativeModel(path)
+        self.features = self.model.inputs
+        self.input, self.output = (
+            (header_float(path, f"KWS_MODEL_{side}_SCALE"), header_number(path, f"KWS_MODEL_{side}_ZERO_POINT"))
+            for side in ("INPUT", "OUTPUT")
+        )
+        beside = read_surroundings(path.absolute().parent)
+        self.labels, self.frontend = beside.labels, beside.frontend
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """As `Predictor.predict`."""
+        return dequantize(self.model.run(quantize(check_features(x, self.features), *self.input)), *self.output)
 
 
 def quantize(x: np.ndarray, scale: float, zero_point: int) -> np.ndarray:

@@ -105,7 +105,15 @@ void kws_model_invoke(const int8_t *in, int8_t *out, kws_arena *arena);
 def _source(
     program: Program, steps: tuple[Step, ...], constants: Constants, memory: Memory, labels: tuple[str, ...]
 ) -> str:
-    headers = sorted({source for step in steps for source in step.sources if source.endswith(".h") and not source.endswith(ISA_HEADERS)} | {"kws_core.h"})
+    headers = sorted(
+        {
+            source
+            for step in steps
+            for source in step.sources
+            if source.endswith(".h") and not source.endswith(ISA_HEADERS)
+        }
+        | {"kws_core.h"}
+    )
     includes = "\n".join(f'#include "{header}"' for header in ["kws_model.h", *headers])
     names = "\n".join(f"    {_string(label)}," for label in labels)
     body = "\n".join(_statements(program, index, step, memory) for index, step in enumerate(steps))

@@ -37,9 +37,7 @@ def pair_order(taps: int) -> list[tuple[int, int | None]]:
     return pairs
 
 
-def stream(
-    weights: np.ndarray, first: np.ndarray, multiplier: np.ndarray, third: np.ndarray | None
-) -> np.ndarray:
+def stream(weights: np.ndarray, first: np.ndarray, multiplier: np.ndarray, third: np.ndarray | None) -> np.ndarray:
     """int32: by channel first, the pairs of `weights` (C, K), multiplier, third where there is one."""
     rows = []
     for channel, row in enumerate(weights.astype(np.int64)):

@@ -118,7 +118,7 @@ def _quantization(table: Table | None, dtype: str, label: str, name: str) -> tup
         raise ExportError(f"{name}: tensor {label!r} has {len(scales)} scales and {len(zero_points)} zero points")
     if len(scales) and not (np.isfinite(scales).all() and (scales > 0).all()):
         raise ExportError(f"{name}: tensor {label!r} has a quantisation scale that is not a positive number")
-    if dtype == "int8" and len(zero_points) and not (-128 <= zero_points.min() and zero_points.max() <= 127):
+    if dtype == "int8" and len(zero_points) and not (zero_points.min() >= -128 and zero_points.max() <= 127):
         raise ExportError(f"{name}: tensor {label!r} has a zero point outside int8")
     return scales, zero_points
 

@@ -105,7 +105,9 @@ def _application(
         )
     names = labels or tuple(map(str, range(target.size)))
     quantization = (target.scale, target.zero_point)
-    return emit_frontend(config, source.size // width) | emit_detector(names, detector, output_quantization=quantization)
+    return emit_frontend(config, source.size // width) | emit_detector(
+        names, detector, output_quantization=quantization
+    )
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from kws_dendrite.training.checkpoint import Checkpoint
 
 
-
 def export(
     model: Annotated[Path, typer.Argument(help="A checkpoint folder.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the bundle.", show_default=False)],
@@ -125,6 +124,13 @@ def parity_text(bundle: "Bundle") -> str:
         f"{int8.equal_decisions:.2%} equal decisions"
         for int8 in bundle.parity.int8
     ]
+    if bundle.parity.c is not None:
+        exact = bundle.parity.c
+        lines.append(
+            f"C: {exact.equal:,} of {exact.clips:,} clips equal to the int8 file, byte for byte"
+            if exact.clips
+            else "C: written, not run (no C compiler here)"
+        )
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ def test_for_a_person(exported):
     folder, outcome = exported
     lines = outcome.out.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == [
-        "torch -> plain", "plain -> onnx", "plain -> tflite", "onnx_int8", "tflite_int8",
+        "torch -> plain", "plain -> onnx", "plain -> tflite", "onnx_int8", "tflite_int8", "C",
     ]  # fmt: skip
     assert lines[-1].endswith(f"bundle in {folder}") and " parameters, " in lines[-1]
     assert outcome.err == ""

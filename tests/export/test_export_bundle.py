@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from kws_dendrite.errors import ConfigError, DataError, ExportError, OutputError, ParityError
 from kws_dendrite.export import ModelCard, bundle, load_predictor, write_bundle
 from kws_dendrite.export.card import FILES, SYNTHETIC_NOTICE
+from kws_dendrite.export.parity import Exact, check_c
 from kws_dendrite.output import MARKER
 from kws_dendrite.plain import Graph, interpret, load_graph
 
@@ -51,12 +53,12 @@ def written(exported, tmp_path_factory):
 
 def test_the_layout(written):
     made, phrases = written
-    assert {path.name for path in made.folder.iterdir()} == {*FILES, "MODEL_CARD.md", MARKER}
+    assert {path.name for path in made.folder.iterdir()} == {*FILES, "MODEL_CARD.md", "c", MARKER}
     assert [path.name for path in made.folder.parent.iterdir()] == ["export"]
     assert (made.folder / "labels.txt").read_text() == "word0\nword1\nword2\nword3\n"
     assert json.loads((made.folder / "frontend.json").read_text()) == {"block": "logmel"}
     assert json.loads((made.folder / "parity.json").read_text()) == made.parity.to_json()
-    assert len(phrases) == 3
+    assert len(phrases) == 4
     assert json.loads(json.dumps(made.to_json()))["cost"]["parameters"] == made.cost.parameters
 
 
@@ -78,7 +80,30 @@ def test_the_card(written):
     assert "over 100 clips: 91.0 % (95 % interval 84.0 to 95.0)" in text
     assert "P = 5" in text and "900 train, 100 validation" in text
     assert "| torch -> plain |" in text and "| tflite_int8 |" in text
-    assert "holds no C sources" in text
+    assert "`c/` is plain C99" in text
+    assert "The C gives the int8 TFLite file's bytes on 100 of 100 clips." in text
+
+
+def test_the_c_in_it(written):
+    folder = written[0].folder
+    assert written[0].parity.c == Exact(clips=100, equal=100)
+    assert {"kws_model.c", "kws_softmax.c", "CMakeLists.txt"} <= {path.name for path in (folder / "c").iterdir()}
+    with np.load(folder / "test_vector.npz", allow_pickle=False) as file:
+        predictor = load_predictor(folder / "c")
+        np.testing.assert_array_equal(predictor.model.run(file["int8_input"]), file["int8_output"])
+        np.testing.assert_array_equal(predictor.predict(file["x"]), load_predictor(folder).predict(file["x"]))
+    assert predictor.labels == ("word0", "word1", "word2", "word3") and predictor.frontend == {"block": "logmel"}
+
+
+def test_c_that_differs_is_refused_by_name(written, tmp_path):
+    folder = written[0].folder
+    shutil.copytree(folder / "c", tmp_path / "c")
+    source = tmp_path / "c" / "kws_max_pool.c"
+    source.write_text(source.read_text().replace("*from > largest", "*from < largest"))
+    with np.load(folder / "test_vector.npz", allow_pickle=False) as file:
+        clips = file["x"]
+    with pytest.raises(ParityError, match="MAX_POOL_2D"):
+        check_c(tmp_path / "c", folder / "model_quantized_int8_io.tflite", clips)
 
 
 def test_a_card_of_real_speech_does_not_say_synthetic(temporal_export, arguments, without_tensorflow, tmp_path):
@@ -91,8 +116,7 @@ def test_a_card_of_real_speech_does_not_say_synthetic(temporal_export, arguments
 def test_the_same_bytes_again(temporal_export, arguments, without_tensorflow, tmp_path):
     for name in ("a", "b"):
         write_bundle(temporal_export.graph, tmp_path / name, **arguments)
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    assert everything(tmp_path / "a") == everything(tmp_path / "b")
 
 
 def everything(folder):
@@ -125,11 +149,10 @@ def test_overwriting_needs_the_word(temporal_export, arguments, without_tensorfl
     write_bundle(temporal_export.graph, tmp_path / "b", **arguments)
     with pytest.raises(OutputError, match="already holds results"):
         write_bundle(temporal_export.graph, tmp_path / "b", **arguments)
-    (tmp_path / "b" / "c").mkdir()
-    (tmp_path / "b" / "c" / "model.c").write_text("an older model's")
+    (tmp_path / "b" / "c" / "kws_older.c").write_text("an older model's")
     (tmp_path / "b" / "notes.txt").write_text("mine")
     write_bundle(temporal_export.graph, tmp_path / "b", overwrite=True, **arguments)
-    assert not (tmp_path / "b" / "c").exists() and (tmp_path / "b" / "notes.txt").read_text() == "mine"
+    assert not (tmp_path / "b" / "c" / "kws_older.c").exists() and (tmp_path / "b" / "notes.txt").read_text() == "mine"
 
 
 def test_a_folder_that_is_not_ours(temporal_export, arguments, without_tensorflow, tmp_path):
