@@ -13,6 +13,7 @@ from kws_dendrite.export.benchmark.count import Call, count_calls, header_number
 from kws_dendrite.export.benchmark.emulator import ICOUNT, NS_AN_INSTRUCTION, run
 from kws_dendrite.export.benchmark.firmware import (
     FLAGS,
+    PAINT,
     STACK_BYTES,
     Firmware,
     Objects,
@@ -77,6 +78,7 @@ def measure(
         raise ConfigError(f"--method is one of {', '.join(METHODS)}; got {method!r}")
     c_folder, inputs = Path(c_folder), inputs or Inputs()
     clips = _checked(inputs.clips, c_folder)
+    _check_expected(inputs.expected, (len(clips), header_number(c_folder, "kws_model.h", "KWS_MODEL_OUTPUT_SIZE")))
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
         folder = Path(name)
         plain = compile_sources(sources_of(c_folder), target, folder / "plain", hooks=None, flags=flags)
@@ -87,7 +89,7 @@ def measure(
             c_folder, counted,
             method=method,
             decisions_per_second=decisions_per_second or own_rate(said, c_folder) or DECISIONS_PER_SECOND,
-            footprint=footprint(link(plain, folder, "app", harness=APP, defines=parts_of(c_folder))),
+            footprint=footprint(link(plain, folder, "app", harness=APP, defines=_defines(plain))),
             stack={name: int(row[2]) for name, row in said["calls"].items()},
             accuracy=_accuracy(outputs, inputs.expected),
         )  # fmt: skip
@@ -121,15 +123,20 @@ def _checked(clips: np.ndarray | None, c_folder: Path) -> np.ndarray:
     return np.ascontiguousarray(clips)
 
 
+def _check_expected(expected: np.ndarray | None, shape: tuple[int, int]) -> None:
+    if expected is not None and expected.shape != shape:
+        raise ExportError(f"expected outputs {shape} to compare with, got {expected.shape}")
+
+
 def _audio(c_folder: Path, audio: np.ndarray | None) -> dict[str, bytes]:
-    """Files for the front end, a window and a frame long, and for the detector, a window and two seconds long."""
+    """Files for the front end, a window and a frame long, and for the detector, a window and a second long."""
     window, rate, stride = (
         header_number(c_folder, "kws_frontend.h", f"KWS_FRONTEND_{name}")
         for name in ("WINDOW_SAMPLES", "SAMPLE_RATE", "FRAME_STRIDE")
     )
     if not window:
         return {}
-    short, long = (-(-samples // stride) * stride for samples in (window + 2 * stride, window + 2 * rate))
+    short, long = (-(-samples // stride) * stride for samples in (window + 2 * stride, window + rate))
     given = noise(long) if audio is None else np.resize(audio.astype(np.int16), long)
     return {"audio.bin": given[:short].tobytes(), "stream.bin": given.tobytes()}
 
@@ -140,11 +147,14 @@ def frames_per_second(c_folder: Path) -> float:
     return header_number(c_folder, "kws_frontend.h", "KWS_FRONTEND_SAMPLE_RATE") / stride if stride else 0.0
 
 
+def _defines(objects: Objects) -> tuple[str, ...]:
+    return (*parts_of(objects.c_folder), f"-DKWS_BENCH_STACK_BYTES={STACK_BYTES}")
+
+
 def _decide(objects: Objects, folder: Path, clips: np.ndarray, audio: dict[str, bytes]) -> tuple[np.ndarray, dict]:
     """The core's outputs, and what the firmware printed: the stack of each kind of call, the detector's stride."""
-    defines = (*parts_of(objects.c_folder), f"-DKWS_BENCH_STACK_BYTES={STACK_BYTES}")
-    firmware = link(objects, folder, "decide", defines=defines)
-    run(firmware, folder / "decide", {"clips.bin": clips.tobytes(), **audio})
+    firmware = link(objects, folder, "decide", defines=_defines(objects))
+    run(firmware, folder / "decide", {"clips.bin": clips.tobytes(), PAINT: b"", **audio})
     classes = header_number(objects.c_folder, "kws_model.h", "KWS_MODEL_OUTPUT_SIZE")
     outputs = np.fromfile(folder / "decide" / "outputs.bin", np.int8)
     if outputs.size != len(clips) * classes:
@@ -157,8 +167,6 @@ def _decide(objects: Objects, folder: Path, clips: np.ndarray, audio: dict[str, 
 def _accuracy(outputs: np.ndarray, expected: np.ndarray | None) -> Accuracy | None:
     if expected is None:
         return None
-    if expected.shape != outputs.shape:
-        raise ExportError(f"expected outputs {outputs.shape} to compare with, got {expected.shape}")
     equal = int((outputs == expected).all(axis=1).sum())
     return Accuracy(len(outputs), equal, int((outputs.argmax(1) == expected.argmax(1)).sum()))
 
@@ -172,7 +180,7 @@ class _Counted:
 
 def _traced(plain: Objects, folder: Path, files: dict[str, bytes]) -> _Counted:
     """Count the build as it ships, and once more with marks in it, to split it."""
-    defines, sources = parts_of(plain.c_folder), sources_of(plain.c_folder)
+    defines, sources = _defines(plain), sources_of(plain.c_folder)
     firmware = link(plain, folder, "count", defines=defines)
     calls = count_calls(firmware, folder / "count", files)
     marked = compile_sources(sources, plain.target, folder / "marked", hooks="hooks_trace.h", flags=plain.options)
@@ -203,7 +211,7 @@ def _timed(plain: Objects, folder: Path, files: dict[str, bytes]) -> _Counted:
 
 def _clocked(objects: Objects, folder: Path, name: str, files: dict[str, bytes]) -> tuple[Firmware, Tally]:
     """Run under -icount, where SysTick advances with the instructions."""
-    firmware = link(objects, folder, name, defines=(*parts_of(objects.c_folder), "-DKWS_BENCH_TIMER"))
+    firmware = link(objects, folder, name, defines=(*_defines(objects), "-DKWS_BENCH_TIMER"))
     run(firmware, folder / name, files, options=ICOUNT)
     said = read_printed(folder / name / "report.json")
     per_tick = 1e9 / (NS_AN_INSTRUCTION * firmware.target.systick_hz)

@@ -19,6 +19,7 @@ HARNESS_FLAGS = (
 BASE = ("startup.c", "semihosting.c", "call.S")
 MEASURE = (*BASE, "measure.c", "stamps.c", "stack.c", "emulator.c")
 STACK_BYTES = 16384
+PAINT = "paint"  # the file whose presence asks for the stack to be painted
 
 
 @dataclass(frozen=True)
@@ -126,18 +127,25 @@ def link(
     target = objects.target
     script = folder / "link.ld"
     script.write_text(_memory(harness_file("link.ld.in").read_text(encoding="utf-8"), target), encoding="utf-8")
-    own = []
-    for index, file in enumerate(harness):
-        source = file if isinstance(file, Path) else harness_file(file)
-        own.append(folder / f"{name}.{index}.{source.stem}.harness.o")
-        include = ("-I", str(harness_file("bench.h").parent), "-I", str(objects.c_folder))
-        output([find(GCC), *target.flags, *HARNESS_FLAGS, *defines, *include, "-c", str(source), "-o", str(own[-1])])
+    own = [_harness(file, objects, folder, tuple(defines)) for file in harness]
     path, map_path = folder / f"{name}.elf", folder / f"{name}.map"
     files = [str(file) for file in (*own, *objects.paths)]
     options = ["-nostartfiles", "-Wl,--gc-sections", f"-Wl,-Map={map_path}", "-Wl,--no-warn-rwx-segments", "-T"]
     output([find(GCC), *target.flags, *options, str(script), *files, "-lm", "-o", str(path)])
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Firmware(path, map_path, target, version(GCC), objects.flags, digest)
+
+
+def _harness(file: str | Path, objects: Objects, folder: Path, defines: tuple[str, ...]) -> Path:
+    """A file of the harness, compiled once for the images of `folder` that have the same defines."""
+    source = file if isinstance(file, Path) else harness_file(file)
+    key = hashlib.sha256(repr((str(source), defines)).encode()).hexdigest()[:12]
+    path = folder / f"{source.stem}.{key}.harness.o"
+    if not path.exists():
+        include = ("-I", str(harness_file("bench.h").parent), "-I", str(objects.c_folder))
+        command = [find(GCC), *objects.target.flags, *HARNESS_FLAGS, *defines, *include]
+        output([*command, "-c", str(source), "-o", str(path)])
+    return path
 
 
 def _memory(script: str, target: Target) -> str:

@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -79,16 +78,6 @@ def write_sources(tflite: Path, folder: Path) -> None:
     from kws_dendrite.export.c import write_c
 
     beside = read_surroundings(tflite.parent)
-    write_c(tflite, folder, labels=beside.labels, **_front_end(beside.frontend, tflite))
-
-
-def _front_end(frontend: dict[str, Any] | None, tflite: Path) -> dict[str, Any]:
-    """The arguments of write_c for the front end: its configuration and the window's frames, where they are known."""
-    if not frontend or not frontend.get("block"):
-        return {}
-    from kws_dendrite.export.predictor import TFLitePredictor
-    from kws_dendrite.frontend import MfccConfig, from_json
-
-    config = from_json({name: value for name, value in frontend.items() if name != "task"})
-    coefficients = config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
-    return {"frontend": config, "frames": TFLitePredictor(tflite).features // coefficients}
+    front_end = {name: value for name, value in (beside.frontend or {}).items() if name != "task"}
+    # features that Edge Impulse computed have no block here: then there is the model alone
+    write_c(tflite, folder, labels=beside.labels, frontend=front_end if front_end.get("block") else None)

@@ -46,7 +46,6 @@ def _operators(report: DeviceReport, cycles: str) -> Table:
         shape = "x".join(str(size) for size in row.shape)
         table.add_row(
             f"{row.index} {row.operator}",
-            row.kernel,
             shape,
             f"{row.macs:,}" if row.macs else "",
             *_pair(counted, a_mac),

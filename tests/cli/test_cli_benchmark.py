@@ -65,6 +65,17 @@ def test_refuses_a_folder_without_artefacts(speech, tmp_path):
 
 @on_device
 class TestCores:
+    def test_a_bundle_without_sources_gets_them(self, bundle, tmp_path):
+        """Written for the occasion, front end and detector too; the bundle stays as it is."""
+        folder = tmp_path / "export"
+        shutil.copytree(bundle, folder)
+        shutil.rmtree(folder / "c")
+        (device,) = json.loads(succeed("benchmark", folder, "--target", "cortex-m4", "--json").out)["devices"]
+        assert device["frame"]["instructions"] > 1000 and device["second"]["inferences"] >= 1
+        assert {row["stage"] for row in device["stages"]} >= {"FFT", "power", "mel", "log"}
+        assert device["per_second"]["instructions"] > device["decision"]["instructions"]
+        assert not (folder / "c").exists()
+
     def test_a_file_on_two_cores(self, tmp_path):
         out = tmp_path / "cores.json"
         outcome = succeed(

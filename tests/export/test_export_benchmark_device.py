@@ -1,6 +1,7 @@
 """The report on an emulated core: whole, exact, equal by either method, held to what the model says on the host."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,18 +87,19 @@ class TestReport:
 
     def test_only_the_m4_has_cycles(self, folder, report):
         assert report.inference.cycles > report.inference.instructions
-        other = measure(folder, "cortex-m55")
+        other = measure(folder, "cortex-m7", decisions_per_second=20)
+        assert other.decisions_per_second == 20
         assert other.inference.cycles is None and other.per_second.cycles is None and other.accuracy is None
 
-    def test_more_decisions(self, folder, report):
-        more = measure(folder, "cortex-m4", decisions_per_second=20)
+    def test_more_decisions(self, report):
+        more = replace(report, decisions_per_second=20)
         assert more.per_second.instructions - report.per_second.instructions == pytest.approx(
             10 * report.decision.instructions, abs=0.2
         )
 
 
 @on_device
-@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"])
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m33", "cortex-m55"])
 def test_the_timer_agrees_with_the_trace(folder, target):
     """SysTick, whose ticks are longer than an instruction, and which code must read."""
     traced, timed = measure(folder, target), measure(folder, target, method="timer")

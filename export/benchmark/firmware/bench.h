@@ -25,6 +25,7 @@ void kws_bench_report_number(const char *name, uint32_t value);
 void kws_bench_report_end(void);
 
 /* stack.c */
+void kws_bench_painting(int on);
 void kws_bench_paint(void);
 uint32_t kws_bench_painted_over(void); /* bytes used below the caller since kws_bench_paint; 0 where none is painted */
 
