@@ -3,8 +3,10 @@
 TFLite's reference kernels compute clamp(MultiplyByQuantizedMultiplier(acc + bias, m, shift) + zero_point). For
 convolutions that is two roundings: a doubling high multiplication that rounds halves up, then a power-of-two division
 that rounds halves away from zero (gemmlowp's SaturatingRoundingDoublingHighMul and RoundingDivideByPOT). LiteRT's
-FULLY_CONNECTED rounds once, halves up (measured: `tests/export/test_export_c_exact.py`). Either way, as a function of
-the accumulator this is a staircase of at most 255 steps. `prove` looks for a line with the same steps,
+FULLY_CONNECTED with one weight scale multiplies the accumulator in double and rounds once, halves away from zero
+(reference/fully_connected.h, the form that takes the scales; `tests/export/test_export_c_exact.py` holds it to that).
+Either way, as a function of the accumulator this is a staircase of at most 255 steps. `prove` looks for a line with the
+same steps,
 
     u = acc * 2^SHIFT_IN + offset            (- negative, where u < 0)
     q = saturate_int8((floor(u * multiplier / 2^32) + center) / 2^SHIFT_OUT),   rounding down
@@ -62,6 +64,66 @@ def multiply_rounding_once(x: np.ndarray, m: np.ndarray, shift: np.ndarray) -> n
 
 
 Rounding = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def rounding_in_double(real: np.ndarray) -> Rounding:
+    """round(x * real) of C in double, halves away from zero, for `real` (C,) and x (C, ...): FULLY_CONNECTED's.
+
+    It takes the place of the fixed-point forms and ignores their m and shift. Where the answer leaves int32, C leaves
+    LiteRT's own undefined; this gives the true one.
+    """
+
+    def multiply(x: np.ndarray, _m: np.ndarray, _shift: np.ndarray) -> np.ndarray:
+        x = np.asarray(x, np.int64)
+        magnitude = np.abs(x) * real.reshape(-1, *(1,) * (x.ndim - 1))
+        whole = np.floor(magnitude)
+        return np.sign(x) * (whole + (magnitude - whole >= 0.5)).astype(np.int64)
+
+    return multiply
+
+
+FINE = 15  # bits of a multiplier below its 31
+
+
+def quantize_finely(real: float) -> tuple[int, int, int]:
+    """(m, fine, shift): real ~ (m + fine / 2^FINE) * 2^(shift - 31), rounded up, so that exact halves stay halves.
+
+    Raises:
+        ValueError: a real that is not within 2^-31 and 2^30.
+    """
+    mantissa, shift = math.frexp(real)
+    if not -31 <= shift <= 30:
+        raise ValueError(f"a multiplier of {real:g} is outside 2^-31 and 2^30")
+    wide = math.ceil(mantissa * (1 << (31 + FINE)))
+    if wide == 1 << (31 + FINE):
+        wide, shift = wide // 2, shift + 1
+    return wide >> FINE, wide & ((1 << FINE) - 1), shift
+
+
+def multiply_finely(x: int, m: int, fine: int, shift: int) -> int:
+    """The integer form of `rounding_in_double`, in 64 bits: sign(x) * floor((|x| m + floor(|x| fine / 2^15) + half) / 2^s).
+
+    s = 31 - shift and half = 2^(s - 1). Equal wherever `finely_equal` says so.
+    """
+    s = 31 - shift
+    product = abs(x) * m + ((abs(x) * fine) >> FINE)
+    rounded = (product + (1 << (s - 1))) >> s
+    return -rounded if x < 0 else rounded
+
+
+def finely_equal(low: int, high: int, bias: int, real: float, zero_point: int) -> bool:
+    """Whether `multiply_finely` takes each of int8's 255 steps where `rounding_in_double` does, in [low, high]."""
+    form = quantize_finely(real)
+    q = np.arange(-127, 128, dtype=np.int64)
+    one = np.ones(1, np.int64)
+    ends = np.array([low], np.int64), np.array([high], np.int64), np.array([bias], np.int64)
+    steps = _steps(*ends, one, one, zero_point, q, rounding_in_double(np.array([real])))[0]
+    for step, value in zip(steps.tolist(), q.tolist(), strict=True):
+        if step <= high and multiply_finely(step + bias, *form) + zero_point < value:
+            return False
+        if step > low and multiply_finely(step - 1 + bias, *form) + zero_point >= value:
+            return False
+    return True
 
 
 @dataclass(frozen=True)

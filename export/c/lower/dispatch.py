@@ -11,6 +11,7 @@ from kws_dendrite.export.c.lower.step import Constants, Step
 from kws_dendrite.export.c.lower.table import lower_table
 from kws_dendrite.export.c.program import Operator, Program
 
+READS_CONSTANTS = ("ADD", "SUB", "MUL", "CONCATENATION")  # their first input may be one
 _LOWER: dict[str, Callable[[Program, Operator, Constants], Step]] = {
     "ADD": lower_binary,
     "SUB": lower_binary,
@@ -42,7 +43,7 @@ def lower(program: Program) -> tuple[tuple[Step, ...], Constants]:
     for operator in program.operators:
         if operator.kind not in _LOWER:
             raise ExportError(f"{operator.kind} has no C kernel; there are kernels for {', '.join(sorted(_LOWER))}")
-        if program.tensors[operator.inputs[0]].data is not None and operator.kind not in ("ADD", "MUL", "SUB"):
+        if program.tensors[operator.inputs[0]].data is not None and operator.kind not in READS_CONSTANTS:
             raise ExportError(f"{operator.kind} at {operator.index} reads a constant; expected an activation")
         steps.append(_LOWER[operator.kind](program, operator, constants))
     return tuple(steps), constants
