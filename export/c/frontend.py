@@ -79,8 +79,8 @@ def _check(config: MfccConfig | MfeConfig | LogMelConfig, frames: int) -> None:
 def _header_values(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes) -> dict[str, str | int]:
     if isinstance(config, MfeConfig):
         note = (
-            "/* A row of the ring: each band's level from 0 to 256, eight bits of it, then the ninth bits, eight bands to a\n"
-            " * byte. */"
+            "/* A row of the ring: each band's level from 0 to 256, eight bits of it, then the ninth bits, eight bands\n"
+            " * to a byte. */"
         )
     else:
         note = "/* A row of the ring: one value a coefficient, before the window's normalisation. */"
@@ -92,7 +92,9 @@ def _header_values(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes) 
         "FFT_LENGTH": config.fft_length,
         "FRAMES": sizes.frames,
         "COEFFICIENTS": sizes.coefficients,
-        "WINDOW_SAMPLES": (sizes.frames - 1) * config.stride_samples + config.frame_samples,
+        # a frame that is cut to the FFT is done early: stop before that makes one more
+        "WINDOW_SAMPLES": (sizes.frames - 1) * config.stride_samples
+        + min(config.frame_samples, sizes.read + config.stride_samples - 1),
         "ROW": sizes.row,
         "ROW_NOTE": note,
         "FLOAT_VALUE": "uint8_t" if isinstance(config, MfeConfig) else "float",

@@ -10,7 +10,7 @@ import numpy as np
 from kws_dendrite.frontend import LogMelConfig, MfccConfig, MfeConfig
 from kws_dendrite.frontend.logmel import hann
 from kws_dendrite.frontend.mel import edge_impulse_bins
-from kws_dendrite.frontend.mfe import HEADROOM_DB, LEAST_ENERGY, PRE_COF
+from kws_dendrite.frontend.mfe import HEADROOM_DB, PRE_COF
 
 LEAST = 1e-10  # what an exact zero counts as, in Edge Impulse's blocks
 WINDOW_FRACTION = 16  # bits of the fixed-point window
@@ -39,7 +39,8 @@ class Sizes:
 class Bank:
     """A mel bank as the stretches between its corners.
 
-    In stretch s, bin i (from 0) has the weight `slopes[s] i + offsets[s]` in filter s and the rest of 1 in filter s - 1.
+    In stretch s, bin i (from 0) has the weight `slopes[s] i + offsets[s]` in filter s, and what is left of 1 in filter
+    s - 1.
 
     Attributes:
         first: bin at which stretch 0 starts.
@@ -98,7 +99,10 @@ def tables(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes) -> dict[
     bank = bank_of(config)
     factors = _emphasis(config)
     macros = _macros(config, sizes, bank, factors)
-    common = [_reversed(config.fft_length), ("uint8_t" if max(bank.widths) < 256 else "uint16_t", "widths", bank.widths)]
+    common = [
+        _reversed(config.fft_length),
+        ("uint8_t" if max(bank.widths) < 256 else "uint16_t", "widths", bank.widths),
+    ]
     if factors[1] > 0:
         common.append(("int16_t", "emphasis", [factors[0], -factors[1]]))
     if isinstance(config, MfccConfig) and config.win_size:
@@ -141,7 +145,9 @@ def tables(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes) -> dict[
     return {"kws_frontend_tables.h": "\n".join(header) + "\n", "kws_frontend_tables.c": "\n".join(source) + "\n"}
 
 
-def _macros(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes, bank: Bank, factors: tuple[int, int]) -> dict[str, str | int]:
+def _macros(
+    config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes, bank: Bank, factors: tuple[int, int]
+) -> dict[str, str | int]:
     points = config.fft_length // 2
     macros: dict[str, str | int] = {
         "BANDS": config.num_filters,
@@ -202,6 +208,7 @@ def _fixed_macros(config: MfccConfig | MfeConfig | LogMelConfig, bank: Bank, fac
         mantissa, exponent = math.frexp(config.log_offset / scale)
         macros["LOG_OFFSET"] = f"{round(mantissa * 2**32) - (mantissa == 1)}u"
         macros["LOG_OFFSET_EXPONENT"] = f"({exponent - 32})"
+        macros["LOG_OF_ZERO"] = f"({round(math.log(config.log_offset) * 2**20)})"
         macros["MOST_SHIFT"] = f"({min(bits, (60 - exponent) // 2)})"
     else:
         macros["LOG_OF_ZERO"] = f"({round(math.log(LEAST) * 2**20)})"
@@ -242,7 +249,7 @@ def _plain_cosines(config: MfccConfig) -> np.ndarray:
     for k in range(1, config.num_cepstral):
         j = np.arange(bands // 2 if k % 2 else (bands + 1) // 2)
         weights.append(math.sqrt(2.0 / bands) * np.cos(np.pi * k * (2 * j + 1) / (2 * bands)))
-    return np.concatenate(weights)
+    return np.concatenate(weights) if config.num_cepstral > 1 else np.zeros(1)
 
 
 def _float_tables(config: MfccConfig | MfeConfig | LogMelConfig, bank: Bank) -> dict[str, Iterable[float]]:
@@ -259,14 +266,16 @@ def _float_tables(config: MfccConfig | MfeConfig | LogMelConfig, bank: Bank) -> 
         tables["offsets"] = bank.offsets
         samples = config.frame_samples
         tables["window"] = hann(samples)[: samples // 2 + 1]
-    if isinstance(config, MfccConfig) and config.num_cepstral > 1:
+    if isinstance(config, MfccConfig):
         tables["cosines"] = cosine_weights(config)
     return tables
 
 
 def cosine_weights(config: MfccConfig) -> np.ndarray:
-    """DCT weights in the order of their use, float64: twelve coefficients at a time (zeros behind the last), band by band,
-    first the odd coefficients' weights, then the even ones'."""
+    """DCT weights in the order of their use, float64.
+
+    Twelve coefficients at a time (zeros behind the last), band by band, first the odd coefficients', then the even ones'.
+    """
     bands = config.num_filters
     k = np.arange(config.num_cepstral + 12)[:, None]
     matrix = math.sqrt(2.0 / bands) * np.cos(np.pi * k * (2 * np.arange(bands) + 1) / (2 * bands))
@@ -277,7 +286,7 @@ def cosine_weights(config: MfccConfig) -> np.ndarray:
     for first in range(1, config.num_cepstral, GROUP):
         order = [*range(first, first + GROUP, 2), *range(first + 1, first + GROUP, 2)]
         groups.append(matrix[order, : (bands + 1) // 2].T.ravel())
-    return np.concatenate(groups)
+    return np.concatenate(groups) if config.num_cepstral > 1 else np.zeros(1)  # C has no arrays of nothing
 
 
 def _reversed(length: int) -> tuple[str, str, Iterable[int]]:

@@ -26,7 +26,7 @@
 #define KWS_FRONTEND_FFT_LENGTH $FFT_LENGTH
 #define KWS_FRONTEND_FRAMES $FRAMES          /* T, rows of the window */
 #define KWS_FRONTEND_COEFFICIENTS $COEFFICIENTS    /* F, columns */
-#define KWS_FRONTEND_WINDOW_SAMPLES $WINDOW_SAMPLES /* samples of the clip that has T frames */
+#define KWS_FRONTEND_WINDOW_SAMPLES $WINDOW_SAMPLES /* samples of a clip that make T frames */
 
 $ROW_NOTE
 #if KWS_FRONTEND_FIXED

@@ -156,7 +156,7 @@ static float gather(const kws_frontend *frontend, size_t column, int32_t *deltas
     if (scale.i < 64 << 23) { /* 2^-63 */
         return 0.0f;
     }
-    scale.i = ((127 + KWS_FRONTEND_WINDOW_BITS - 1 + 127) << 23) - (scale.i & 0x7f800000);
+    scale.i = (int32_t)(((127u + KWS_FRONTEND_WINDOW_BITS - 1u + 127u) << 23) - ((uint32_t)scale.i & 0x7f800000u));
     row = frontend->head;
     for (size_t frame = 0; frame < KWS_FRONTEND_FRAMES; frame++, row = kws_frontend_next_row(row)) {
         deltas[frame] = (int32_t)((ring[row * KWS_FRONTEND_ROW] - reference) * scale.f);
@@ -190,27 +190,19 @@ static void centre(const int32_t *deltas, int32_t *centred)
 static int32_t ratio(int32_t value, uint64_t variance)
 {
     const int32_t limit = 1 << 30;
-    int shift = 0;
-    uint32_t high, root = 0;
+    int shift;
+    uint32_t high, root;
     int64_t result;
     if (variance == 0) { /* the block divides by 1e-10 */
         return value == 0 ? 0 : value < 0 ? -limit : limit;
     }
-    while (variance >> 62 == 0) {
-        variance <<= 2;
-        shift++;
-    }
-    high = (uint32_t)(variance >> 32);
-    for (uint32_t bit = 1u << 15; bit != 0; bit >>= 1) {
-        const uint32_t larger = root | bit;
-        if (larger * larger <= high) {
-            root = larger;
-        }
-    }
-    root = 2 * root + (high - root * root > root); /* to the nearest half: 17 bits */
-    /* sqrt(variance) was root 2^(15 - shift) */
+    shift = (63 - kws_frontend_highest_bit(variance)) / 2;
+    high = (uint32_t)(variance << (2 * shift) >> 32); /* from 2^30 on */
+    root = ((high >> 16) * 21845 >> 15) + 23156;      /* a straight line, within 3 % of the root */
+    root = (root + high / root) / 2;                  /* Newton's steps: 5e-4, then 1e-7 and the last place */
+    root = root + high / root;                        /* times two: sqrt(variance) is root 2^(15 - shift) */
     result = (int64_t)value * KWS_FRONTEND_WINDOW * (int64_t)(0xffffffffu / root);
-    result = shift < 31 ? result >> (31 - shift) : result;
+    result = result >> (31 - shift);
     return (int32_t)(result > limit ? limit : result < -limit ? -limit : result);
 }
 

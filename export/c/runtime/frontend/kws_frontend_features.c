@@ -1,6 +1,8 @@
 /* The window: the ring's rows, oldest first, normalised where the configuration says so, as floats or quantised. */
 #include "kws_frontend_internal.h"
 
+#include <string.h>
+
 #if KWS_FRONTEND_WINDOW > 0
 
 #define finish kws_frontend_normalise
@@ -26,10 +28,11 @@ static void finish(const kws_frontend *frontend, const kws_frontend_target *targ
 
 #else
 
-/* Log-mel's mean over time and bands, row by row. */
+/* Log-mel's mean over time and bands, row by row, relative to one of the values: where all are alike it is that value. */
 static kws_frontend_value mean_of(const kws_frontend *frontend)
 {
 #if KWS_FRONTEND_REMOVE_MEAN
+    const kws_frontend_value reference = frontend->ring[0];
 #if KWS_FRONTEND_FIXED
     int64_t total = 0, sum;
 #else
@@ -38,11 +41,11 @@ static kws_frontend_value mean_of(const kws_frontend *frontend)
     for (size_t row = 0; row < KWS_FRONTEND_FRAMES; row++) {
         sum = 0;
         for (size_t column = 0; column < KWS_FRONTEND_COEFFICIENTS; column++) {
-            sum += frontend->ring[row * KWS_FRONTEND_ROW + column];
+            sum += frontend->ring[row * KWS_FRONTEND_ROW + column] - reference;
         }
         total += sum;
     }
-    return (kws_frontend_value)(total / (KWS_FRONTEND_FRAMES * KWS_FRONTEND_COEFFICIENTS));
+    return reference + (kws_frontend_value)(total / (KWS_FRONTEND_FRAMES * KWS_FRONTEND_COEFFICIENTS));
 #else
     (void)frontend;
     return 0;
@@ -70,7 +73,7 @@ static void finish(const kws_frontend *frontend, const kws_frontend_target *targ
 void kws_frontend_features(const kws_frontend *frontend, float *out)
 {
 #if KWS_FRONTEND_FIXED
-    const kws_frontend_target target = {out, 0, 0, 0};
+    const kws_frontend_target target = {out, 0, 0, 0, 0};
 #else
     const kws_frontend_target target = {out, 0, 1.0f, 0};
 #endif
@@ -78,11 +81,33 @@ void kws_frontend_features(const kws_frontend *frontend, float *out)
     KWS_AFTER_STAGE(KWS_STAGE_CMVN);
 }
 
+#if KWS_FRONTEND_FIXED
+
+/* 1 / scale, by long division of the float's mantissa: no arithmetic in floats. */
+static void invert(float scale, kws_frontend_target *target)
+{
+    uint32_t bits, mantissa, rest, quotient;
+    memcpy(&bits, &scale, sizeof bits);
+    mantissa = (bits & 0x7fffffu) | 0x800000u; /* scale = mantissa 2^(exponent - 150) */
+    quotient = 0x80000000u / mantissa;         /* 2^31 / mantissa, from 2^7 to 2^8 */
+    rest = 0x80000000u % mantissa;
+    for (int step = 0; step < 2; step++) {
+        quotient = quotient << 8 | (rest << 8) / mantissa;
+        rest = (rest << 8) % mantissa;
+    }
+    quotient = quotient << 7 | (rest << 7) / mantissa; /* 2^54 / mantissa: 2^30 to 2^31 */
+    target->fraction = (int)(bits >> 23) - 96;         /* 54 + exponent - 150 */
+    target->fraction = target->fraction < -15 ? -15 : target->fraction > 45 ? 45 : target->fraction;
+    target->steps = quotient > 0x7fffffffu ? 0x7fffffff : (int32_t)quotient;
+}
+
+#endif
+
 void kws_frontend_quantized(const kws_frontend *frontend, float scale, int zero_point, int8_t *out)
 {
-#if KWS_FRONTEND_FIXED /* the only arithmetic in floats: once a window */
-    const float least = 1.0f / 16384.0f; /* a scale below would not fit; it is taken as this */
-    const kws_frontend_target target = {0, out, (int64_t)(16777216.0f / (scale < least ? least : scale)), zero_point};
+#if KWS_FRONTEND_FIXED
+    kws_frontend_target target = {0, out, 0, 0, zero_point};
+    invert(scale, &target);
 #else
     const kws_frontend_target target = {0, out, scale, zero_point};
 #endif

@@ -218,7 +218,7 @@ int kws_frontend_transform(kws_frontend_word *work)
 static inline void put_power(kws_frontend_word *place, pair c)
 {
 #if KWS_FRONTEND_FIXED
-    const uint64_t power = (uint64_t)((int64_t)c.r * c.r + (int64_t)c.i * c.i) >> KWS_FRONTEND_POWER_SHIFT;
+    const uint64_t power = (kws_frontend_square(c.r) + kws_frontend_square(c.i)) >> KWS_FRONTEND_POWER_SHIFT;
     place[0].u = (uint32_t)power;
     place[1].u = (uint32_t)(power >> 32);
 #else

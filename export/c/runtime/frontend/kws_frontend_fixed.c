@@ -13,19 +13,6 @@
 
 #if KWS_FRONTEND_FIXED
 
-/* The highest bit's place, of a value above zero. */
-static int highest_bit(uint64_t value)
-{
-    int place = 0;
-    for (int step = 32; step > 0; step >>= 1) {
-        if (value >> step) {
-            value >>= step;
-            place += step;
-        }
-    }
-    return place;
-}
-
 /* ln of an energy in 2^-20; `shift` is what the frame was shifted by. */
 static int32_t log_energy(uint64_t energy, int shift)
 {
@@ -38,7 +25,7 @@ static int32_t log_energy(uint64_t energy, int shift)
     if (energy == 0) {
         return KWS_FRONTEND_LOG_OF_ZERO;
     } else {
-        const int place = highest_bit(energy);
+        const int place = kws_frontend_highest_bit(energy);
         const uint32_t fraction = (uint32_t)(place >= 32 ? energy >> (place - 32) : energy << (32 - place));
         const uint16_t *const bend = kws_frontend_bends + (fraction >> 26);
         const int32_t between = (int32_t)(fraction >> 11 & 0x7fffu);
@@ -68,16 +55,14 @@ static int32_t mel(kws_frontend_word *work, int shift)
         const size_t width = kws_frontend_widths[stretch];
         const kws_frontend_word *const end = bin + 2 * width, *place = end;
         uint64_t sum = 0, weighted = 0, rising;
-        int spare = 0;
+        int spare;
         while (place != bin) {
             weighted += sum; /* adds bin i of the stretch i times in all */
             place -= 2;
             sum += bin_at(place);
         }
         energy += sum;
-        for (uint64_t larger = weighted | sum; larger >> 32; larger >>= 1) {
-            spare++;
-        }
+        spare = kws_frontend_highest_bit(weighted | sum | 0x80000000u) - 31;
         rising = (uint64_t)(uint32_t)(weighted >> spare) * kws_frontend_slopes[stretch] >> 32;
 #if KWS_FRONTEND_BETWEEN_BINS
         rising += (uint64_t)(uint32_t)(sum >> spare) * kws_frontend_offsets[stretch] >> 32;

@@ -21,6 +21,35 @@ static inline int32_t kws_frontend_times(int32_t value, int16_t factor)
 #endif
 }
 
+/* value^2 */
+static inline uint64_t kws_frontend_square(int32_t value)
+{
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+    const uint32_t size = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+    const uint32_t high = size >> 16, low = size & 0xffffu;
+    return ((uint64_t)(high * high) << 32) + ((uint64_t)(high * low) << 17) + low * low;
+#else
+    return (uint64_t)((int64_t)value * value);
+#endif
+}
+
+/* The highest bit's place, of a value above zero. */
+static inline int kws_frontend_highest_bit(uint64_t value)
+{
+#if defined(__GNUC__)
+    return 63 - __builtin_clzll(value);
+#else
+    int place = 0;
+    for (int step = 32; step > 0; step >>= 1) {
+        if (value >> step) {
+            value >>= step;
+            place += step;
+        }
+    }
+    return place;
+#endif
+}
+
 #else
 
 #include <math.h>
@@ -60,7 +89,8 @@ typedef struct {
     float *floats;
     int8_t *quantised;
 #if KWS_FRONTEND_FIXED
-    int64_t steps; /* 1 / scale, in 2^-24 */
+    int32_t steps; /* 1 / scale in 2^-fraction, from 2^30 on */
+    int fraction;
 #else
     float scale;
 #endif
@@ -73,12 +103,11 @@ typedef struct {
 static inline void kws_frontend_store(const kws_frontend_target *target, size_t place, int32_t value)
 {
     if (target->floats) {
-        target->floats[place] = (float)value / 65536.0f;
+        target->floats[place] = (float)value * (1.0f / 65536.0f);
     } else {
-        const int32_t limit = 1 << 24;
-        const int64_t product = (value > limit ? limit : value < -limit ? -limit : value) * target->steps;
-        const int64_t half = (int64_t)1 << 39;
-        int64_t steps = product < 0 ? -((half - product) >> 40) : (half + product) >> 40;
+        const int shift = target->fraction + 16;
+        const int64_t product = (int64_t)value * target->steps, half = (int64_t)1 << (shift - 1);
+        int64_t steps = product < 0 ? -((half - product) >> shift) : (half + product) >> shift;
         steps += target->zero_point;
         target->quantised[place] = (int8_t)(steps < -128 ? -128 : steps > 127 ? 127 : steps);
     }
