@@ -12,7 +12,11 @@ from kws_dendrite.export.c.narrow import fits, function_name, function_text, str
 from kws_dendrite.export.c.program import Operator, Program, Tensor
 
 LINE_WEIGHT = 4  # a line's u is 2^10 times the sum: the DSP's lanes hold 2^8 times the input, its weights the rest
-CONV_SOURCES = ("kws_conv.h", "kws_conv_portable.h", "kws_conv_dsp.h", "kws_conv.c")
+HELIUM_ROW = 16  # int8 lanes of a vector: rows of at most so many weights are padded to it
+HELIUM_SLOTS, HELIUM_SLOT = 4, 64  # patches that the Helium kernel gathers at a time where they have at most so many taps
+CONV_SOURCES = (
+    "kws_conv.h", "kws_conv_portable.h", "kws_conv_dsp.h", "kws_conv_helium.h", "kws_core_helium.h", "kws_conv.c",
+)  # fmt: skip
 DEPTHWISE_SOURCES = ("kws_depthwise.h", "kws_depthwise_dsp.h", "kws_depthwise.c")
 CONV_BYTES, DEPTHWISE_BYTES = OUTPUT_BYTES + 40, OUTPUT_BYTES + 36
 
@@ -35,13 +39,13 @@ def lower_conv(program: Program, operator: Operator, constants: Constants) -> St
             pads, (out_h, out_w), operator.stride, kernel, operator.dilation, (in_h, in_w), strict=True
         )
     )
-    in_one_piece = (kernel[0] == 1 or (in_w == kernel[1] and operator.dilation[0] == 1)) and (
+    one_piece = (kernel[0] == 1 or (in_w == kernel[1] and operator.dilation[0] == 1)) and (
         kernel[1] == 1 or operator.dilation[1] == 1
     )
     flat = weights.data.reshape(out_c, -1)
     return _conv_step(
         program, operator, constants, weights, flat, (in_h, in_w, in_c, out_h, out_w, out_c, *kernel),
-        pads, contiguous=inside and in_one_piece, multipliers=_multipliers(source, weights, target, out_c),
+        pads, one_piece=one_piece, contiguous=inside and one_piece, multipliers=_multipliers(source, weights, target, out_c),
     )  # fmt: skip
 
 
@@ -66,14 +70,14 @@ def lower_dense(program: Program, operator: Operator, constants: Constants) -> S
     real = np.full(out_c, product / one_scale(target)[0])
     return _conv_step(
         program, operator, constants, weights, weights.data, (1, 1, taps, 1, 1, out_c, 1, 1), (0, 0),
-        contiguous=True, multipliers=real, rounds_once=True,
+        one_piece=True, contiguous=True, multipliers=real, rounds_once=True,
     )  # fmt: skip
 
 
 def _conv_step(
     program: Program, operator: Operator, constants: Constants, weights: Tensor, flat: np.ndarray,
-    sizes: tuple[int, ...], pads: tuple[int, int], *, contiguous: bool, multipliers: np.ndarray,
-    rounds_once: bool = False,
+    sizes: tuple[int, ...], pads: tuple[int, int], *, one_piece: bool, contiguous: bool,
+    multipliers: np.ndarray, rounds_once: bool = False,
 ) -> Step:  # fmt: skip
     source, target = program.tensors[operator.inputs[0]], program.tensors[operator.outputs[0]]
     out_c, taps = flat.shape
@@ -97,7 +101,7 @@ def _conv_step(
     .stride_h = {stride[0]}, .stride_w = {stride[1]},
     .dilation_h = {dilation[0]}, .dilation_w = {dilation[1]},
     .pad_top = {pads[0]}, .pad_left = {pads[1]},
-    .contiguous = {int(contiguous)}, .zero_point = {source.zero_point},"""
+    .one_piece = {int(one_piece)}, .contiguous = {int(contiguous)}, .zero_point = {source.zero_point},"""
     layer = constants.struct(("layer", operator.index), f"conv_{operator.index}", "kws_conv", fields, CONV_BYTES)
     call = f"kws_conv_s8(&{layer}, {{0}}, {{out}}, {{scratch}});"
     if is_narrow:
@@ -111,7 +115,7 @@ def _conv_step(
         reads=(source.index,),
         writes=target.index,
         sources=CONV_SOURCES,
-        scratch=2 * padded,
+        scratch=max(2 * padded, HELIUM_SLOTS * taps if taps <= HELIUM_SLOT and not contiguous else 0),
         macs=out_h * out_w * flat.size,
     )
 
@@ -126,10 +130,12 @@ def _weight_name(
         dsp = stream(scaled, first, multiplier, third if output.form == "KWS_LINE" else None)
     else:
         dsp = tiled_pairs(scaled)
+    variants = [("KWS_DSP", "kws_conv_weight", dsp), ("", "kws_conv_weight", flat)]
+    if flat.shape[1] <= HELIUM_ROW:
+        helium = np.pad(flat, ((0, 0), (0, HELIUM_ROW - flat.shape[1])))
+        variants.insert(1, ("KWS_HELIUM", "kws_conv_weight", helium))
     return constants.either(
-        ("conv", weights.buffer, flat.shape, output.is_line),
-        f"weights_{operator.index}",
-        [("KWS_DSP", "kws_conv_weight", dsp), ("", "kws_conv_weight", flat)],
+        ("conv", weights.buffer, flat.shape, output.is_line), f"weights_{operator.index}", variants
     )
 
 

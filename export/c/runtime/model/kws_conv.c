@@ -1,5 +1,9 @@
 #include "kws_conv.h"
 
+#if KWS_HELIUM
+#include "kws_conv_helium.h"
+#else
+
 #if KWS_DSP
 #include "kws_conv_dsp.h"
 #else
@@ -12,6 +16,12 @@ static void gather(const kws_conv *conv, const int8_t *in, int32_t y, int32_t x,
     const kws_lane empty = kws_lane_of(conv->zero_point, &conv->output);
     int32_t row = y * conv->stride_h - conv->pad_top;
     const int32_t left = x * conv->stride_w - conv->pad_left;
+    if (conv->one_piece && row >= 0 && row + conv->kernel_h <= conv->in_h && left >= 0 &&
+        left + conv->kernel_w <= conv->in_w) {
+        const uint32_t taps = (uint32_t)conv->kernel_h * conv->kernel_w * conv->in_c;
+        kws_fill_lanes(in + (row * conv->in_w + left) * channels, patch, taps, &conv->output);
+        return;
+    }
     for (int32_t ky = 0; ky < conv->kernel_h; ky++, row += conv->dilation_h) {
         int32_t column = left;
         for (int32_t kx = 0; kx < conv->kernel_w; kx++, column += conv->dilation_w) {
@@ -52,3 +62,5 @@ void kws_conv_s8(const kws_conv *conv, const int8_t *in, int8_t *out, kws_lane *
         }
     }
 }
+
+#endif

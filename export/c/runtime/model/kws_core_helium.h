@@ -1,0 +1,46 @@
+/* Helium's steps that the kernels share: four accumulators in a vector on their way to int8. */
+#ifndef KWS_CORE_HELIUM_H
+#define KWS_CORE_HELIUM_H
+
+#include <arm_mve.h>
+
+#include "kws_core.h"
+
+enum { KWS_ROUNDED = 1 << 11 }; /* what kws_output's center has for a shift that rounds down */
+
+/* Four scalars as the lanes of a vector, in order. */
+static inline int32x4_t kws_lanes(int32_t a, int32_t b, int32_t c, int32_t d) {
+    int32x4_t lanes;
+    __asm__("vmov %q0[2], %q0[0], %1, %3\n\tvmov %q0[3], %q0[1], %2, %4" : "=w"(lanes) : "r"(a), "r"(b), "r"(c), "r"(d));
+    return lanes;
+}
+
+/* round(x / 2^12) in each lane, halves up, saturated to int8; it stands in the lane's lowest byte, as VSTRB.32 stores it.
+ * VQRSHRN, as binutils 2.40 makes VQRSHRN of VQSHRN too. */
+static inline int32x4_t kws_saturate_lines(int32x4_t x) {
+    __asm__("vqrshrnb.s32 %q0, %q0, #12\n\tvqmovnb.s16 %q0, %q0" : "+w"(x));
+    return x;
+}
+
+/* kws_rising and kws_line for four accumulators of one channel. `form` is a constant where this is inlined; `center` is
+ * kws_output's less KWS_ROUNDED. */
+static inline __attribute__((always_inline)) int32x4_t kws_requantize(int32x4_t acc, int32_t first, int32x4_t multiplier,
+                                                                      int32_t third, int32_t center, int form) {
+    int32x4_t u = vaddq_n_s32(vshlq_n_s32(acc, 10), first);
+    if (form == KWS_LINE) {
+        __asm__("vpt.s32 lt, %q0, zr\n\tvsubt.i32 %q0, %q0, %1" : "+w"(u) : "r"(third) : "p0");
+    }
+    return kws_saturate_lines(vaddq_n_s32(vmulhq_s32(u, multiplier), center));
+}
+
+/* TFLite's own forms, a lane at a time. */
+static inline int32x4_t kws_round_lanes(int32x4_t acc, const kws_output *output, int32_t channel) {
+    int32_t lanes[4];
+    vst1q_s32(lanes, acc);
+    for (int32_t i = 0; i < 4; i++) {
+        lanes[i] = kws_round(lanes[i], output, channel);
+    }
+    return vld1q_s32(lanes);
+}
+
+#endif
