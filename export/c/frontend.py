@@ -79,8 +79,8 @@ def _check(config: MfccConfig | MfeConfig | LogMelConfig, frames: int) -> None:
 def _header_values(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes) -> dict[str, str | int]:
     if isinstance(config, MfeConfig):
         note = (
-            "/* A row of the ring: each band's level from 0 to 256, eight bits of it, then the ninth bits, eight bands\n"
-            " * to a byte. */"
+            "/* A row of the ring: each band's level from 0 to 256, eight bits of it, then the ninth bits, eight\n"
+            " * bands to a byte. */"
         )
     else:
         note = "/* A row of the ring: one value a coefficient, before the window's normalisation. */"

@@ -274,7 +274,8 @@ def _float_tables(config: MfccConfig | MfeConfig | LogMelConfig, bank: Bank) -> 
 def cosine_weights(config: MfccConfig) -> np.ndarray:
     """DCT weights in the order of their use, float64.
 
-    Twelve coefficients at a time (zeros behind the last), band by band, first the odd coefficients', then the even ones'.
+    Twelve coefficients at a time (zeros behind the last), band by band, first the odd coefficients' weights, then the
+    even ones'.
     """
     bands = config.num_filters
     k = np.arange(config.num_cepstral + 12)[:, None]

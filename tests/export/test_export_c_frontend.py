@@ -92,7 +92,7 @@ def draw(rng, kind):
             settings["implementation_version"] = int(rng.choice([3, 4]))
         if kind is MfccConfig:
             settings["num_cepstral"] = int(rng.integers(1, settings["num_filters"] + 1))
-            settings["win_size"] = int(rng.choice([0, 11, 25, 101, 301])  # fewer divide by next to nothing)
+            settings["win_size"] = int(rng.choice([0, 11, 25, 101, 301]))  # fewer divide by next to nothing
             settings["pre_cof"] = float(rng.choice([0.0, 0.98, 0.97, 1.0, 0.3333]))
         if kind is LogMelConfig:
             settings["log_offset"] = float(rng.choice([1e-6, 1e-3, 1e-9]))
