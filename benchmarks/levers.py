@@ -142,12 +142,28 @@ def _screens() -> list[Setting]:
         "stem-5": ("stem with 5 taps, 19 channels", {"model": {"stem_kernel": 5, "channels": 19}}),
         "joined": ("relu(x + f(x)), not x + relu(f(x))", {"model": {"residual": "joined"}}),
         "max": ("maximum alone", {"model": {"pooling": "max"}}),
+        "stem-5-joined": (
+            "stem with 5 taps, 19 channels, relu(x + f(x))",
+            {"model": {"stem_kernel": 5, "channels": 19, "residual": "joined"}},
+        ),
+        "filters": ("12 filters, 19 channels", {"model": {"filters": 12, "channels": 19}}),
         "windows-7": ("mean and maximum of the maxima of 7 frames", {"model": {"pool_window": 7}}),
     }
     screens = [Setting(name, title, control="base", **changed) for name, (title, changed) in levers.items()]
+    filters = {
+        "700": {"filters": 6, "channels": 12, "kernel": 9},
+        "2300": {"filters": 16, "channels": 20},
+        "4600": {"filters": 20, "channels": 33},
+    }
+    sizes = []
+    for size, model in filters.items():
+        members = 3 if size == "4600" else MEMBERS
+        title = f"{model['filters']} filters, {model['channels']} channels"
+        control = Setting(f"{size}-base", "as it is", size=size, members=members)
+        sizes += [control, replace(control, name=f"{size}-filters", title=title, control=control.name, model=model)]
     teacher = Setting("teacher", "the teacher", size="teacher", train={"epochs": 40}, members=3)
     long = Setting("base-180", "180 epochs", control="base", train={"epochs": 180})
-    return [teacher, long, *screens]
+    return [teacher, long, *screens, *sizes]
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kws_dendrite.errors import ConfigError
+from kws_dendrite.models.filters import FilterBank, FrequencySum
 from kws_dendrite.models.layers import (
     BatchNorm,
     ConvBn,
@@ -39,6 +40,10 @@ class SeparableConfig:
     pooling: how time is summed up.
     pool_window: maxima of so many frames, a divisor of them, come before the pool; 1 is off. A mean of maxima lies
         between the two.
+    filters: filters over time and frequency before the stem, each then summed up over frequency with weights of its
+        own; 0 is none. Their weights serve every pitch alike, where the stem alone has its own for every band.
+    filter_size: their taps in time and in frequency.
+    filter_stride: their stride in frequency.
     stem_kernel: taps of a depthwise convolution over time between the stem and its BatchNorm, odd; 1 is none.
     residual: "added" is x + relu(f(x)), "joined" relu(x + f(x)).
     remove_mean: subtract each clip's mean first; for front ends that keep the level (MFE).
@@ -56,6 +61,9 @@ class SeparableConfig:
     pooling: Literal["mean", "max", "mean_max"] = "mean_max"
     remove_mean: bool = False
     pool_window: int = 1
+    filters: int = 0
+    filter_size: tuple[int, ...] = (3, 5)
+    filter_stride: int = 2
     stem_kernel: int = 1
     residual: Literal["added", "joined"] = "added"
 
@@ -64,6 +72,11 @@ class SeparableConfig:
             raise ConfigError(
                 "frames, coefficients, channels and stride are at least 1 and classes at least 2; got "
                 f"{self.frames}, {self.coefficients}, {self.channels}, {self.stride} and {self.classes}"
+            )
+        if self.filters < 0 or self.filter_stride < 1 or len(self.filter_size) != 2 or min(self.filter_size) < 1:
+            raise ConfigError(
+                "filters is at least 0, filter_stride at least 1 and filter_size two numbers of at least 1; got "
+                f"{self.filters}, {self.filter_stride} and {self.filter_size}"
             )
         left = -(-self.frames // self.stride)
         if self.pool_window < 1 or left % self.pool_window:
@@ -83,15 +96,29 @@ class SeparableConfig:
 class Separable(nn.Module):
     """(B, T, F) or (P, B, T, F) -> logits (P, B, K)."""
 
-    standardised = True  # training sets the features' mean and deviation; folding takes them into the stem
-
     def __init__(self, config: SeparableConfig, members: int, generator: torch.Generator) -> None:
         super().__init__()
         C = config.channels
+        # Training sets the features' mean and deviation, and folding takes them into the stem; a filter serves several
+        # bands, so that there they would remain.
+        self.standardised = not config.filters
         self.features = Features(
-            members, config.frames, config.coefficients, as_channels=True, remove_mean=config.remove_mean
+            members,
+            config.frames,
+            config.coefficients,
+            as_channels=not config.filters,
+            remove_mean=config.remove_mean,
         )
-        entry = Pointwise(members, config.coefficients, C, generator, stride=config.stride)
+        inputs = config.coefficients
+        if config.filters:
+            inputs = config.filters
+            size, stride = tuple(config.filter_size), config.filter_stride
+            bank = FilterBank(members, inputs, size, generator, stride=stride)
+            self.filters = ConvBn(bank, BatchNorm(members, inputs))
+            self.collapse = FrequencySum(members, inputs, -(-config.coefficients // stride), generator)
+        else:
+            self.filters = None
+        entry = Pointwise(members, inputs, C, generator, stride=config.stride)
         if config.stem_kernel > 1:
             self.entry = entry
             self.stem = ConvBn(DepthwiseTime(members, C, config.stem_kernel, generator), BatchNorm(members, C))
@@ -115,6 +142,8 @@ class Separable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)  # (P, F, B, T, 1)
+        if self.filters is not None:  # (P, 1, B, T, F) -> (P, filters, B, T, 1)
+            x = self.collapse(self.relu(self.filters(x)))
         if self.entry is not None:
             x = self.entry(x)
         x = self.relu(self.stem(x))  # (P, C, B, T, 1)

@@ -9,6 +9,8 @@ import torch
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import SeparableConfig, build_model, config_from_json, config_to_json
+from kws_dendrite.models.filters import FilterBank, FrequencySum
+from kws_dendrite.models.layers import Conv2d
 from kws_dendrite.plain import cost
 from kws_dendrite.plain.interpreter import interpret
 
@@ -18,6 +20,8 @@ VARIANTS = [
     {"pool_window": 12, "pooling": "mean"},
     {"stem_kernel": 5},
     {"residual": "joined"},
+    {"filters": 4},
+    {"filters": 3, "filter_size": (2, 4), "filter_stride": 3, "stem_kernel": 3, "stride": 2},
     {"pool_window": 3, "stem_kernel": 3, "residual": "joined", "stride": 2, "blocks": (0, 1)},
 ]
 names = ["-".join(variant) for variant in VARIANTS]
@@ -53,7 +57,7 @@ def test_as_json_and_back(variant):
 
 def test_what_was_stored_without_them_is_the_default():
     stored = config_to_json(BASE)
-    for name in ("pool_window", "stem_kernel", "residual"):
+    for name in ("filters", "filter_size", "filter_stride", "pool_window", "stem_kernel", "residual"):
         del stored[name]
     assert config_from_json(stored) == BASE
 
@@ -78,3 +82,29 @@ def test_what_cannot_be_is_refused(name, wrong):
     with pytest.raises(ConfigError, match=name) as error:
         replace(BASE, **{name: wrong})
     assert str(wrong) in str(error.value)
+
+
+@pytest.mark.parametrize("size", [(3, 5), (4, 2), (1, 1)])
+@pytest.mark.parametrize("stride", [1, 2, 5])
+def test_filters_are_the_convolution_that_they_fold_as(size, stride):
+    generator = torch.Generator().manual_seed(0)
+    bank = FilterBank(2, 3, size, generator, stride=stride)
+    x = torch.randn(2, 1, 4, 7, 11, generator=generator)
+    torch.testing.assert_close(bank(x), Conv2d.forward(bank, x))
+
+
+def test_sums_over_frequency_are_the_convolution_that_they_fold_as():
+    generator = torch.Generator().manual_seed(0)
+    total = FrequencySum(2, 3, 6, generator)
+    found = []
+    for forward in (total, lambda x: Conv2d.forward(total, x)):
+        x = torch.randn(2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(1), requires_grad=True)
+        y = forward(x)
+        found.append((y, *torch.autograd.grad(y.square().sum(), (x, total.weight))))
+    for here, there in zip(*found, strict=True):
+        torch.testing.assert_close(here, there)
+
+
+def test_features_of_filters_keep_their_scale():
+    assert build_model(BASE).standardised
+    assert not build_model(replace(BASE, filters=2)).standardised
