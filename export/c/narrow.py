@@ -57,7 +57,7 @@ def function_text(taps: int, *, line: bool) -> str:
     return f"""\
 #if KWS_DSP
 /* {taps} taps a position. r0: stream, r1: input, r2: bytes between positions, r3: output position; kws_narrow: the rest. */
-static __attribute__((naked, noinline)) void {function_name(taps, line=line)}(kws_narrow *narrow) {{
+static __attribute__((naked, noinline)) void {function_name(taps, line=line)}(kws_narrow *narrow __attribute__((unused))) {{
     __asm__ volatile(
 {body}
     );

@@ -53,7 +53,7 @@ def function_text(kernel: int, stride: int, channels: int, in_h: int, *, line: b
     return f"""\
 #if KWS_DSP
 /* {kernel} taps, stride {stride}, {channels} channels, {in_h} inputs each. */
-static __attribute__((naked, noinline)) void {name}(kws_temporal *temporal) {{
+static __attribute__((naked, noinline)) void {name}(kws_temporal *temporal __attribute__((unused))) {{
     __asm__ volatile(
 {body}
     );

@@ -13,7 +13,10 @@ from kws_dendrite.export.c.program import Operator, Program, Tensor
 
 LINE_WEIGHT = 4  # a line's u is 2^10 times the sum: the DSP's lanes hold 2^8 times the input, its weights the rest
 HELIUM_ROW = 16  # int8 lanes of a vector: rows of at most so many weights are padded to it
-HELIUM_SLOTS, HELIUM_SLOT = 4, 64  # patches that the Helium kernel gathers at a time where they have at most so many taps
+HELIUM_SLOTS, HELIUM_SLOT = (
+    4,
+    64,
+)  # patches that the Helium kernel gathers at a time where they have at most so many taps
 CONV_SOURCES = (
     "kws_conv.h", "kws_conv_portable.h", "kws_conv_dsp.h", "kws_conv_helium.h", "kws_core_helium.h", "kws_conv.c",
 )  # fmt: skip
@@ -134,9 +137,7 @@ def _weight_name(
     if flat.shape[1] <= HELIUM_ROW:
         helium = np.pad(flat, ((0, 0), (0, HELIUM_ROW - flat.shape[1])))
         variants.insert(1, ("KWS_HELIUM", "kws_conv_weight", helium))
-    return constants.either(
-        ("conv", weights.buffer, flat.shape, output.is_line), f"weights_{operator.index}", variants
-    )
+    return constants.either(("conv", weights.buffer, flat.shape, output.is_line), f"weights_{operator.index}", variants)
 
 
 def lower_depthwise(program: Program, operator: Operator, constants: Constants) -> Step:

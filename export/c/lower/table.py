@@ -53,7 +53,8 @@ def _transformed(kind: str, q: np.ndarray, scale_in: float, scale_out: float, ze
     if kind == "TANH":
         image = np.array([math.tanh(float(value)) for value in real], np.float32)
     else:
-        exps = np.array([math.exp(min(-float(value), 700.0)) for value in real]).astype(np.float32)
+        with np.errstate(over="ignore"):  # infinite in float32, as there: the answer is 0
+            exps = np.array([math.exp(min(-float(value), 700.0)) for value in real]).astype(np.float32)
         image = np.float32(1) / (np.float32(1) + exps)
     scaled = image * (np.float32(1) / np.float32(scale_out))
     rounded = np.sign(scaled) * np.floor(np.abs(scaled) + np.float32(0.5))

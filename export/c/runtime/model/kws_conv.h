@@ -32,7 +32,8 @@ typedef struct {
     uint16_t stride_h, stride_w;
     uint16_t dilation_h, dilation_w;
     uint16_t pad_top, pad_left;
-    uint16_t contiguous; /* every patch lies in one piece in the input: no padding, whole rows */
+    uint8_t one_piece;  /* a patch wholly inside the input lies there in one piece, undilated */
+    uint8_t contiguous; /* all patches do: there is no padding, and dilation and strides step whole pieces */
     int8_t zero_point;   /* of the input */
 } kws_conv;
 

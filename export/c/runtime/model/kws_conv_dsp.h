@@ -61,47 +61,114 @@ static __attribute__((noinline)) const int32_t *kws_tile(const int32_t *weights,
     return weights;
 }
 
+/* The whole tiles of a position whose output is a line, in one go. Everything but the two patch registers lives here; the
+ * function keeps the order of the fields. */
+typedef struct {
+    const kws_lane *patch; /* 0 */
+    const int32_t *first;  /* 4 */
+    const int32_t *multiplier;
+    const int32_t *third; /* 12 */
+    int32_t center;
+    int8_t *out; /* 20 */
+    uint32_t tiles;
+    const int32_t *weights; /* 28 */
+    const kws_lane *end;
+} kws_tiles;
+
+#define KWS_TILES_BODY(correction)                                                     \
+    "push {r4-r11, lr}\n\t"                                                            \
+    "mov r7, r0\n\t"                                                                   \
+    "ldrd r1, r11, [r7, #28]\n\t"                                                      \
+    "1: ldrd r0, r4, [r7]\n\t"                                                         \
+    "ldmia r4!, {r2, r3, r12, lr}\n\t"                                                 \
+    "str r4, [r7, #4]\n\t"                                                             \
+    "2: ldrd r4, r5, [r0], #8\n\t"                                                     \
+    "ldmia r1!, {r6, r8, r9, r10}\n\t"                                                 \
+    "smlad r2, r4, r6, r2\n\t"                                                         \
+    "smlad r3, r4, r8, r3\n\t"                                                         \
+    "smlad r12, r4, r9, r12\n\t"                                                       \
+    "smlad lr, r4, r10, lr\n\t"                                                        \
+    "ldmia r1!, {r6, r8, r9, r10}\n\t"                                                 \
+    "cmp r0, r11\n\t"                                                                  \
+    "smlad r2, r5, r6, r2\n\t"                                                         \
+    "smlad r3, r5, r8, r3\n\t"                                                         \
+    "smlad r12, r5, r9, r12\n\t"                                                       \
+    "smlad lr, r5, r10, lr\n\t"                                                        \
+    "bne 2b\n\t" correction                                                            \
+    "ldr r4, [r7, #8]\n\t"                                                             \
+    "ldmia r4!, {r5, r6, r8, r9}\n\t"                                                  \
+    "ldr r10, [r7, #16]\n\t"                                                           \
+    "str r4, [r7, #8]\n\t"                                                             \
+    "smmla r2, r2, r5, r10\n\t"                                                        \
+    "smmla r3, r3, r6, r10\n\t"                                                        \
+    "smmla r12, r12, r8, r10\n\t"                                                      \
+    "smmla lr, lr, r9, r10\n\t"                                                        \
+    "ldrd r4, r5, [r7, #20]\n\t"                                                       \
+    "ssat r2, #8, r2, asr #12\n\t"                                                     \
+    "ssat r3, #8, r3, asr #12\n\t"                                                     \
+    "ssat r12, #8, r12, asr #12\n\t"                                                   \
+    "ssat lr, #8, lr, asr #12\n\t"                                                     \
+    "subs r5, r5, #1\n\t"                                                              \
+    "strb r2, [r4], #1\n\t"                                                            \
+    "strb r3, [r4], #1\n\t"                                                            \
+    "strb r12, [r4], #1\n\t"                                                           \
+    "strb lr, [r4], #1\n\t"                                                            \
+    "strd r4, r5, [r7, #20]\n\t"                                                       \
+    "bne 1b\n\t"                                                                       \
+    "str r1, [r7, #28]\n\t"                                                            \
+    "pop {r4-r11, pc}\n\t"
+
+/* u -= third where u is negative, for the tile's four. */
+#define KWS_BELOW_ZERO              \
+    "ldr r4, [r7, #12]\n\t"         \
+    "ldmia r4!, {r5, r6, r8, r9}\n\t" \
+    "str r4, [r7, #12]\n\t"         \
+    "and r5, r5, r2, asr #31\n\t"   \
+    "and r6, r6, r3, asr #31\n\t"   \
+    "and r8, r8, r12, asr #31\n\t"  \
+    "and r9, r9, lr, asr #31\n\t"   \
+    "sub r2, r2, r5\n\t"            \
+    "sub r3, r3, r6\n\t"            \
+    "sub r12, r12, r8\n\t"          \
+    "sub lr, lr, r9\n\t"
+
+static __attribute__((naked, noinline, unused)) void kws_tiles_rising(kws_tiles *tiles __attribute__((unused))) {
+    __asm__ volatile(KWS_TILES_BODY(""));
+}
+
+static __attribute__((naked, noinline, unused)) void kws_tiles_line(kws_tiles *tiles __attribute__((unused))) {
+    __asm__ volatile(KWS_TILES_BODY(KWS_BELOW_ZERO));
+}
+
 /* All channels at one position. */
 static inline void kws_conv_position(const kws_conv *conv, const kws_lane *patch, uint32_t length, int8_t *out) {
     const kws_output *const output = &conv->output;
     const kws_lane *const end = patch + length;
     const int32_t *weights = conv->weights;
-    const int32_t channels = conv->out_c, center = output->center;
-    for (int32_t c = 0; c < channels; c += 4) {
-        const int32_t *const first = output->first + c, *const multiplier = output->multiplier + c;
-        int32_t acc[4] = {0, 0, 0, 0};
-        int8_t q[4];
-        if (kws_is_line(output)) {
-            acc[0] = first[0];
-            acc[1] = first[1];
-            acc[2] = first[2];
-            acc[3] = first[3];
-        }
-        weights = kws_tile(weights, patch, end, acc);
+    const int32_t channels = conv->out_c;
+    int32_t c = 0;
+    if (kws_is_line(output) && channels >= 4) {
+        kws_tiles tiles = {patch, output->first, output->multiplier, output->third, output->center, out,
+                           (uint32_t)channels / 4, weights, end};
         if (output->form == KWS_RISING) {
-            q[0] = kws_rising(acc[0], multiplier[0], center);
-            q[1] = kws_rising(acc[1], multiplier[1], center);
-            q[2] = kws_rising(acc[2], multiplier[2], center);
-            q[3] = kws_rising(acc[3], multiplier[3], center);
-        } else if (output->form == KWS_LINE) {
-            const int32_t *const third = output->third + c;
-            q[0] = kws_line(acc[0], multiplier[0], third[0], center);
-            q[1] = kws_line(acc[1], multiplier[1], third[1], center);
-            q[2] = kws_line(acc[2], multiplier[2], third[2], center);
-            q[3] = kws_line(acc[3], multiplier[3], third[3], center);
+            kws_tiles_rising(&tiles);
         } else {
-            for (int32_t i = 0; i < 4; i++) {
-                q[i] = kws_round(acc[i], output, c + i);
-            }
+            kws_tiles_line(&tiles);
         }
-        *out++ = q[0];
-        if (channels - c >= 4) {
-            *out++ = q[1];
-            *out++ = q[2];
-            *out++ = q[3];
-        } else {
-            for (int32_t i = 1; i < channels - c; i++) {
-                *out++ = q[i];
+        weights = tiles.weights;
+        c = channels & ~3;
+    }
+    for (; c < channels; c += 4) {
+        int32_t acc[4] = {0, 0, 0, 0};
+        weights = kws_tile(weights, patch, end, acc);
+        for (int32_t i = 0; i < 4 && c + i < channels; i++) {
+            if (output->form == KWS_RISING) {
+                out[c + i] = kws_rising(acc[i] + output->first[c + i], output->multiplier[c + i], output->center);
+            } else if (output->form == KWS_LINE) {
+                out[c + i] = kws_line(acc[i] + output->first[c + i], output->multiplier[c + i], output->third[c + i],
+                                      output->center);
+            } else {
+                out[c + i] = kws_round(acc[i], output, c + i);
             }
         }
     }

@@ -28,10 +28,10 @@ void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out)
             const int32_t left = x * layer->stride_w - layer->pad_left;
             int32_t c = 0;
 #if KWS_DSP
-            const int inside = top >= 0 && left >= 0 && top + (layer->kernel_h - 1) * layer->dilation_h < layer->in_h &&
-                               left + (layer->kernel_w - 1) * layer->dilation_w < layer->in_w;
-            for (; c + 4 <= layer->channels; c += 4, out += 4) {
-                kws_depthwise_four(layer, in, top, left, c, inside, out);
+            if (kws_depthwise_fits(layer)) {
+                c = layer->channels & ~3;
+                kws_depthwise_groups(layer, in, top, left, (uint32_t)c / 4, out);
+                out += c;
             }
 #endif
             for (; c < layer->channels; c++) {
