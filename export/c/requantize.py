@@ -101,9 +101,9 @@ def quantize_finely(real: float) -> tuple[int, int, int]:
 
 
 def multiply_finely(x: int, m: int, fine: int, shift: int) -> int:
-    """The integer form of `rounding_in_double`, in 64 bits: sign(x) * floor((|x| m + floor(|x| fine / 2^15) + half) / 2^s).
+    """The integer form of `rounding_in_double`, in 64 bits; equal to it wherever `finely_equal` says so.
 
-    s = 31 - shift and half = 2^(s - 1). Equal wherever `finely_equal` says so.
+    sign(x) * floor((|x| * m + floor(|x| * fine / 2^FINE) + 2^(s - 1)) / 2^s), s = 31 - shift.
     """
     s = 31 - shift
     product = abs(x) * m + ((abs(x) * fine) >> FINE)

@@ -54,7 +54,9 @@ class RandomGraph:
     def _requantised(self, source, scale=None, zero_point=None):
         """The source under another scale and zero point, so that values spread over int8 whatever came before."""
         shape, old, old_point = self.tensors[source]
-        scale = float(np.float32(old * 10 ** self.rng.uniform(-0.3, 0.3))) if scale is None else float(np.float32(scale))
+        scale = (
+            float(np.float32(old * 10 ** self.rng.uniform(-0.3, 0.3))) if scale is None else float(np.float32(scale))
+        )
         point = self._zero_point(old_point * old / scale) if zero_point is None else zero_point
         return self._emit("QUANTIZE", [source], shape, scale, point)
 
@@ -94,7 +96,9 @@ class RandomGraph:
 
     def _output_quantisation(self, source_scale, weights, scales):
         """A scale under which the outputs span int8, or sometimes a multiplier far above or below."""
-        spread = source_scale * float(np.mean(scales)) * 74 * math.sqrt((weights.astype(float) ** 2).sum() / len(scales))
+        spread = (
+            source_scale * float(np.mean(scales)) * 74 * math.sqrt((weights.astype(float) ** 2).sum() / len(scales))
+        )
         ratio = self.rng.choice([10 ** self.rng.uniform(-0.5, 0.7), 10.0**-4, 10.0**3], p=[0.9, 0.05, 0.05])
         return float(np.float32(max(spread, source_scale * 1e-3) / 60 * ratio)), self._zero_point()
 

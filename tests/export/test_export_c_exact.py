@@ -64,7 +64,9 @@ def check_every_pair(kind, seed, tmp_path, forms=12):
             flat = builder.operator("QUANTIZE", [source], builder.activation((1, 256), scale, point))
             sides.append(builder.operator("RESHAPE", [flat], builder.activation(shape, scale, point), new_shape=shape))
         reach = 128 * scales[0] * scales[1] if kind == "MUL" else max(scales)
-        target = builder.activation((1, 256, 256), float(np.float32(reach * 10 ** rng.uniform(-0.5, 0.8))), point_of(rng))
+        target = builder.activation(
+            (1, 256, 256), float(np.float32(reach * 10 ** rng.uniform(-0.5, 0.8))), point_of(rng)
+        )
         activation = str(rng.choice(["none", "relu", "relu6", "relu_n1_to_1"], p=[0.7, 0.1, 0.1, 0.1]))
         builder.operator(kind, sides, target, activation=activation)
     check(builder.content(source, target), EVERY[None], tmp_path)
@@ -81,7 +83,9 @@ def check_every_raw_pair(kind, seed, tmp_path, forms=12):
     values = builder.constant(EVERY.reshape(1, 1, 256), [row_scale], point_of(rng))
     for _ in range(forms):
         reach = 128 * scale * row_scale if kind == "MUL" else max(scale, row_scale)
-        target = builder.activation((1, 256, 256), float(np.float32(reach * 10 ** rng.uniform(-0.5, 0.8))), point_of(rng))
+        target = builder.activation(
+            (1, 256, 256), float(np.float32(reach * 10 ** rng.uniform(-0.5, 0.8))), point_of(rng)
+        )
         sides = [column, values] if rng.random() < 0.5 else [values, column]
         builder.operator(kind, sides, target, activation="none")
     check(builder.content(source, target), EVERY[None], tmp_path)
@@ -110,7 +114,9 @@ def check_every_value(seed, tmp_path, models=3, forms=8):
         source = builder.activation((1, 256), scale, point)
         for _ in range(forms):
             for kind in ("RELU", "RELU6", "QUANTIZE"):
-                target = builder.activation((1, 256), float(np.float32(scale * 10 ** rng.uniform(-1.5, 1.5))), point_of(rng))
+                target = builder.activation(
+                    (1, 256), float(np.float32(scale * 10 ** rng.uniform(-1.5, 1.5))), point_of(rng)
+                )
                 builder.operator(kind, [source], target)
             inner_scale, inner_point = float(np.float32(scale * 10 ** rng.uniform(-0.5, 0.5))), point_of(rng)
             inner = builder.activation((1, 256), inner_scale, inner_point)
@@ -170,11 +176,15 @@ def check_every_accumulator(seed, tmp_path):
     builder = TFLiteBuilder()
     scale, point = scale_of(rng, -3, 0), point_of(rng)
     source = builder.activation((1, 512), scale, point)
-    image = builder.operator("RESHAPE", [source], builder.activation((1, 1, 256, 2), scale, point), new_shape=(1, 1, 256, 2))
+    image = builder.operator(
+        "RESHAPE", [source], builder.activation((1, 1, 256, 2), scale, point), new_shape=(1, 1, 256, 2)
+    )
     for form in range(6):
         channels = 16
         scales = (10 ** rng.uniform(-3, -1, channels)).astype(np.float32)
-        weights = np.tile(np.array([127, 1], np.int8), (channels, 1)) * rng.choice([-1, 1], (channels, 1)).astype(np.int8)
+        weights = np.tile(np.array([127, 1], np.int8), (channels, 1)) * rng.choice([-1, 1], (channels, 1)).astype(
+            np.int8
+        )
         bias = rng.integers(-3000, 3000, channels)
         bias += point * weights.sum(1, dtype=np.int64) if form % 2 else 0
         target_scale = float(np.float32(scale * np.median(scales) * 16384 / 128 * 10 ** rng.uniform(-0.5, 0.5)))
@@ -234,7 +244,9 @@ def test_fully_connected_rounds_halves_away_from_zero(divisor, tmp_path):
     source = builder.activation((1, 1), 1.0, 0)
     bias = (np.arange(-40, 40) * divisor + divisor // 2).astype(np.int32)
     inputs = [source, builder.constant(np.ones((80, 1), np.int8), 1.0), builder.constant(bias, 1.0)]
-    target = builder.operator("FULLY_CONNECTED", inputs, builder.activation((1, 80), float(divisor), 0), activation="none")
+    target = builder.operator(
+        "FULLY_CONNECTED", inputs, builder.activation((1, 80), float(divisor), 0), activation="none"
+    )
     check(builder.content(source, target), np.array([[-1], [0], [1], [-128], [127]], np.int8), tmp_path)
 
 
@@ -245,12 +257,20 @@ def test_convolution_wraps_its_bias_like_litert(tmp_path):
     image = builder.operator("RESHAPE", [source], builder.activation((1, 2, 1, 2), 0.05, -3), new_shape=(1, 2, 1, 2))
     bias = np.array([-(1 << 31), (1 << 31) - 1, 1 << 30, -(1 << 30), 5], np.int32)
     weights = np.array([[127, 127], [-127, -127], [1, 1], [127, -127], [3, 4]], np.int8).reshape(5, 1, 1, 2)
-    inputs = [image, builder.constant(weights, [0.01] * 5), builder.constant(bias, [np.float32(0.05) * np.float32(0.01)] * 5)]
+    inputs = [
+        image,
+        builder.constant(weights, [0.01] * 5),
+        builder.constant(bias, [np.float32(0.05) * np.float32(0.01)] * 5),
+    ]
     target = builder.operator(
         "CONV_2D", inputs, builder.activation((1, 2, 1, 5), 0.02, 4), padding="valid", activation="none"
     )
     x = np.random.default_rng(8).integers(-128, 128, (40, 4)).astype(np.int8)
-    check(builder.content(source, target), np.concatenate([x, np.full((1, 4), -128, np.int8), np.full((1, 4), 127, np.int8)]), tmp_path)
+    check(
+        builder.content(source, target),
+        np.concatenate([x, np.full((1, 4), -128, np.int8), np.full((1, 4), 127, np.int8)]),
+        tmp_path,
+    )
 
 
 # shapes of graphs
