@@ -5,8 +5,9 @@ from importlib.resources import files
 from string import Template
 
 from kws_dendrite.errors import ExportError
-from kws_dendrite.export.c.frontend_tables import Sizes, sizes_of, tables
-from kws_dendrite.frontend import LogMelConfig, MfccConfig, MfeConfig, to_json
+from kws_dendrite.export.c.frontend_settings import Sizes, sizes_of
+from kws_dendrite.export.c.frontend_tables import tables
+from kws_dendrite.frontend import FrontEndConfig, LogMelConfig, MfccConfig, MfeConfig, to_json
 
 _HEADER = "kws_frontend.h"
 _SOURCES = (
@@ -24,7 +25,7 @@ LEAST_OFFSET = 1e-12
 MOST_FRAMES = 1000  # of the window; its normalisation keeps two columns on the stack
 
 
-def emit_frontend(config: MfccConfig | MfeConfig | LogMelConfig, frames: int) -> dict[str, str]:
+def emit_frontend(config: FrontEndConfig, frames: int) -> dict[str, str]:
     """C99 sources that turn sound into the features that `config` describes, frame by frame.
 
     Args:
@@ -46,7 +47,7 @@ def emit_frontend(config: MfccConfig | MfeConfig | LogMelConfig, frames: int) ->
     return sources | tables(config, sizes)
 
 
-def _check(config: MfccConfig | MfeConfig | LogMelConfig, frames: int) -> None:
+def _check(config: FrontEndConfig, frames: int) -> None:
     if not isinstance(config, MfccConfig | MfeConfig | LogMelConfig):
         raise ExportError(f"expected MfccConfig, MfeConfig or LogMelConfig, got {type(config).__name__}")
     if not isinstance(frames, int) or isinstance(frames, bool) or not 1 <= frames <= MOST_FRAMES:
@@ -76,7 +77,7 @@ def _check(config: MfccConfig | MfeConfig | LogMelConfig, frames: int) -> None:
         )
 
 
-def _header_values(config: MfccConfig | MfeConfig | LogMelConfig, sizes: Sizes) -> dict[str, str | int]:
+def _header_values(config: FrontEndConfig, sizes: Sizes) -> dict[str, str | int]:
     if isinstance(config, MfeConfig):
         note = (
             "/* A row of the ring: each band's level from 0 to 256, eight bits of it, then the ninth bits, eight\n"

@@ -120,12 +120,17 @@ static inline void kws_frontend_store(const kws_frontend_target *target, size_t 
     if (target->floats) {
         target->floats[place] = value;
     } else {
-        /* Adding the float below 1/2 and cutting off rounds halves, and them alone, away from zero. */
-        float steps = value / target->scale;
+        /* Adding the float below 1/2, with the value's sign, and cutting off rounds halves, and them alone, away from
+         * zero. Magnitudes are compared as integers, which order floats of one sign alike. */
+        kws_frontend_word steps, half;
         int32_t rounded;
-        steps = steps < -512.0f ? -512.0f : steps;
-        steps = steps > 512.0f ? 512.0f : steps;
-        rounded = (int32_t)(steps < 0.0f ? steps - 0x1.fffffep-2f : steps + 0x1.fffffep-2f) + target->zero_point;
+        steps.f = value / target->scale;
+        half.i = 0x3effffff;
+        if ((steps.i & 0x7fffffff) > 0x44000000) { /* 512: far outside of a byte whatever the zero point */
+            steps.i = steps.i < 0 ? (int32_t)0xc4000000u : 0x44000000;
+        }
+        half.i |= (int32_t)((uint32_t)steps.i & 0x80000000u);
+        rounded = (int32_t)(steps.f + half.f) + target->zero_point;
         rounded = rounded < -128 ? -128 : rounded;
         target->quantised[place] = (int8_t)(rounded > 127 ? 127 : rounded);
     }
