@@ -16,8 +16,12 @@ static inline void kws_conv_position(const kws_conv *conv, const kws_lane *patch
     const int8_t *weight = conv->weights;
     for (int32_t c = 0; c < conv->out_c; c++) {
         int32_t acc = 0;
-        for (uint32_t k = 0; k < length; k++) {
-            acc += (int32_t)*weight++ * patch[k];
+        uint32_t k = 0;
+        for (; k + 4 <= length; k += 4, weight += 4) {
+            acc += weight[0] * patch[k] + weight[1] * patch[k + 1] + weight[2] * patch[k + 2] + weight[3] * patch[k + 3];
+        }
+        for (; k < length; k++) {
+            acc += *weight++ * patch[k];
         }
         out[c] = kws_quantize(acc, &conv->output, c);
     }
