@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from kws_dendrite.errors import KwsDendriteError
-from kws_dendrite.export.benchmark.count import OPERATOR, count_folder, read_operators
+from kws_dendrite.export.benchmark.c_folder import read_operators
+from kws_dendrite.export.benchmark.count import OPERATOR, count_folder
 from kws_dendrite.export.benchmark.device import measure
 from kws_dendrite.export.benchmark.firmware import FLAGS
 from kws_dendrite.export.benchmark.toolchain import GCC, QEMU, version

@@ -7,9 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from kws_dendrite.errors import ExportError
-from kws_dendrite.export.benchmark.count import header_number, read_operators
-from kws_dendrite.export.benchmark.device import DECISIONS_PER_SECOND, frames_per_second, model_sha256, own_rate
-from kws_dendrite.export.benchmark.firmware import harness_file, parts_of, sources_of
+from kws_dendrite.export.benchmark.c_folder import (
+    frames_per_second,
+    header_number,
+    model_sha256,
+    parts_of,
+    read_operators,
+    sources_of,
+)
+from kws_dendrite.export.benchmark.device import DECISIONS_PER_SECOND, own_rate
+from kws_dendrite.export.benchmark.firmware import harness_file
 from kws_dendrite.export.benchmark.report import Accuracy, Count, DeviceReport
 from kws_dendrite.export.benchmark.tally import tally_printed
 from kws_dendrite.output import claimed, write_text

@@ -6,8 +6,6 @@ prints a generated folder's counts by operator.
 """
 
 import argparse
-import json
-import re
 import sys
 import tempfile
 from collections import Counter, defaultdict
@@ -18,17 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from kws_dendrite.errors import ExportError, KwsDendriteError
+from kws_dendrite.export.benchmark.c_folder import header_number, parts_of, read_operators, sources_of
 from kws_dendrite.export.benchmark.cycles import model_cycles, read_disassembly
 from kws_dendrite.export.benchmark.elf import Elf, read_elf
-from kws_dendrite.export.benchmark.firmware import (
-    BASE,
-    FLAGS,
-    Firmware,
-    compile_sources,
-    link,
-    parts_of,
-    sources_of,
-)
+from kws_dendrite.export.benchmark.firmware import BASE, FLAGS, Firmware, compile_sources, link
 from kws_dendrite.export.benchmark.targets import Target, find_target
 from kws_dendrite.export.benchmark.toolchain import OBJDUMP, find, output
 from kws_dendrite.export.benchmark.trace import Trace, trace
@@ -191,36 +182,6 @@ def count_folder(
         firmware = link(objects, folder, "count", defines=parts_of(c_folder))
         given = bytes(header_number(c_folder, "kws_model.h", "KWS_MODEL_INPUT_SIZE")) if clips is None else clips
         return count_calls(firmware, folder / "run", {"clips.bin": given})
-
-
-def header_number(c_folder: Path, header: str, name: str) -> int:
-    """A macro's number in one of the folder's headers, 0 where the header is not there.
-
-    Raises:
-        ExportError: the header has no such macro.
-    """
-    path = Path(c_folder) / header
-    if not path.is_file():
-        return 0
-    found = re.search(rf"^\s*#define\s+{name}\s+\(?(-?\d+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    if not found:
-        raise ExportError(f"{path} does not define {name}; write the C sources again")
-    return int(found[1])
-
-
-def read_operators(c_folder: Path) -> dict[int, dict]:
-    """Operator index -> its row of kws_model.json; empty where there is none.
-
-    Raises:
-        ExportError: the file is not what `write_c` wrote.
-    """
-    path = Path(c_folder) / "kws_model.json"
-    if not path.is_file():
-        return {}
-    try:
-        return {int(row["index"]): row for row in json.loads(path.read_text(encoding="utf-8"))["operators"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ExportError(f"{path} cannot be read ({type(error).__name__}); write the C sources again") from error
 
 
 def _print(made: tuple[Call, ...], rows: dict[int, dict]) -> None:

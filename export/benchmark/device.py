@@ -9,20 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from kws_dendrite.errors import ConfigError, ExportError
-from kws_dendrite.export.benchmark.count import Call, count_calls, header_number, read_operators
-from kws_dendrite.export.benchmark.emulator import ICOUNT, NS_AN_INSTRUCTION, run
-from kws_dendrite.export.benchmark.firmware import (
-    FLAGS,
-    PAINT,
-    STACK_BYTES,
-    Firmware,
-    Objects,
-    compile_sources,
-    link,
+from kws_dendrite.export.benchmark.c_folder import (
+    frames_per_second,
+    header_number,
+    model_sha256,
     parts_of,
+    read_operators,
     sources_of,
 )
+from kws_dendrite.export.benchmark.count import Call, count_calls
+from kws_dendrite.export.benchmark.emulator import ICOUNT, NS_AN_INSTRUCTION, run
+from kws_dendrite.export.benchmark.firmware import FLAGS, PAINT, STACK_BYTES, Firmware, Objects, compile_sources, link
 from kws_dendrite.export.benchmark.footprint import Footprint, footprint
+from kws_dendrite.export.benchmark.inputs import Inputs, audio_files, check_expected, checked_clips
 from kws_dendrite.export.benchmark.report import Accuracy, Count, DeviceReport, Second
 from kws_dendrite.export.benchmark.tally import Tally, tally_calls, tally_printed
 from kws_dendrite.export.benchmark.targets import Target, find_target
@@ -31,21 +30,6 @@ from kws_dendrite.export.benchmark.toolchain import QEMU, version
 DECISIONS_PER_SECOND = 4.0  # where no detector says how often
 METHODS = ("trace", "timer")
 APP = ("startup.c", "semihosting.c", "app.c")
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What runs through the firmware.
-
-    Attributes:
-        clips: int8 inputs of the model (N, T*F); the first is counted, all are decided; None for one of zeros.
-        expected: int8 outputs (N, K) that the core's are held to; None leaves that out.
-        audio: int16 samples for the front end and the detector, repeated where they are short; None for `noise`.
-    """
-
-    clips: np.ndarray | None = None
-    expected: np.ndarray | None = None
-    audio: np.ndarray | None = None
 
 
 def measure(
@@ -77,13 +61,13 @@ def measure(
     if method not in METHODS:
         raise ConfigError(f"--method is one of {', '.join(METHODS)}; got {method!r}")
     c_folder, inputs = Path(c_folder), inputs or Inputs()
-    clips = _checked(inputs.clips, c_folder)
-    _check_expected(inputs.expected, (len(clips), header_number(c_folder, "kws_model.h", "KWS_MODEL_OUTPUT_SIZE")))
+    clips = checked_clips(inputs.clips, c_folder)
+    check_expected(inputs.expected, (len(clips), header_number(c_folder, "kws_model.h", "KWS_MODEL_OUTPUT_SIZE")))
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
         folder = Path(name)
         plain = compile_sources(sources_of(c_folder), target, folder / "plain", hooks=None, flags=flags)
-        outputs, said = _decide(plain, folder, clips, _audio(c_folder, inputs.audio))
-        files = {"clips.bin": clips[:1].tobytes(), **_audio(c_folder, inputs.audio)}
+        outputs, said = _decide(plain, folder, clips, audio_files(c_folder, inputs.audio))
+        files = {"clips.bin": clips[:1].tobytes(), **audio_files(c_folder, inputs.audio)}
         counted = (_traced if method == "trace" else _timed)(plain, folder, files)
         return _report(
             c_folder, counted,
@@ -104,47 +88,7 @@ def decide(c_folder: Path, target: Target | str, clips: np.ndarray, *, flags: Se
     target = find_target(target) if isinstance(target, str) else target
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
         objects = compile_sources(sources_of(c_folder), target, Path(name) / "plain", hooks=None, flags=flags)
-        return _decide(objects, Path(name), _checked(clips, Path(c_folder)), {})[0]
-
-
-def noise(samples: int, seed: int = 0) -> np.ndarray:
-    """int16 (samples,): white noise at -20 dBFS that swells and falls once a second; the same for a seed."""
-    rng = np.random.default_rng(seed)
-    swell = 0.55 - 0.45 * np.cos(2 * np.pi * np.arange(samples) / 16000)
-    return np.clip(rng.normal(0, 3277, samples) * swell, -32768, 32767).astype(np.int16)
-
-
-def _checked(clips: np.ndarray | None, c_folder: Path) -> np.ndarray:
-    size = header_number(c_folder, "kws_model.h", "KWS_MODEL_INPUT_SIZE")
-    if clips is None:
-        return np.zeros((1, size), np.int8)
-    if clips.ndim != 2 or clips.shape[1] != size or clips.dtype != np.int8 or not len(clips):
-        raise ExportError(f"the model reads int8 features (N, {size}), got {clips.dtype} {clips.shape}")
-    return np.ascontiguousarray(clips)
-
-
-def _check_expected(expected: np.ndarray | None, shape: tuple[int, int]) -> None:
-    if expected is not None and expected.shape != shape:
-        raise ExportError(f"expected outputs {shape} to compare with, got {expected.shape}")
-
-
-def _audio(c_folder: Path, audio: np.ndarray | None) -> dict[str, bytes]:
-    """Files for the front end, a window and a frame long, and for the detector, a window and a second long."""
-    window, rate, stride = (
-        header_number(c_folder, "kws_frontend.h", f"KWS_FRONTEND_{name}")
-        for name in ("WINDOW_SAMPLES", "SAMPLE_RATE", "FRAME_STRIDE")
-    )
-    if not window:
-        return {}
-    short, long = (-(-samples // stride) * stride for samples in (window + 2 * stride, window + rate))
-    given = noise(long) if audio is None else np.resize(audio.astype(np.int16), long)
-    return {"audio.bin": given[:short].tobytes(), "stream.bin": given.tobytes()}
-
-
-def frames_per_second(c_folder: Path) -> float:
-    """Of the folder's front end; 0 without one."""
-    stride = header_number(c_folder, "kws_frontend.h", "KWS_FRONTEND_FRAME_STRIDE")
-    return header_number(c_folder, "kws_frontend.h", "KWS_FRONTEND_SAMPLE_RATE") / stride if stride else 0.0
+        return _decide(objects, Path(name), checked_clips(clips, Path(c_folder)), {})[0]
 
 
 def _defines(objects: Objects) -> tuple[str, ...]:
@@ -183,7 +127,9 @@ def _traced(plain: Objects, folder: Path, files: dict[str, bytes]) -> _Counted:
     defines, sources = _defines(plain), sources_of(plain.c_folder)
     firmware = link(plain, folder, "count", defines=defines)
     calls = count_calls(firmware, folder / "count", files)
-    marked = compile_sources(sources, plain.target, folder / "marked", hooks="hooks_trace.h", flags=plain.options)
+    marked = compile_sources(
+        sources, plain.target, folder / "marked", hooks="hooks_trace.h", flags=plain.options, plain=plain
+    )
     split = {name: content for name, content in files.items() if name != "stream.bin"}
     parts = count_calls(link(marked, folder, "split", defines=defines), folder / "split", split)
     return _Counted(firmware, tally_calls(calls, parts), _second(calls, round(frames_per_second(plain.c_folder))))
@@ -202,7 +148,12 @@ def _second(calls: Sequence[Call], frames: int) -> Second | None:
 def _timed(plain: Objects, folder: Path, files: dict[str, bytes]) -> _Counted:
     """Time the calls of the build as it ships, and once more with stamps in it, to split them."""
     stamped = compile_sources(
-        sources_of(plain.c_folder), plain.target, folder / "stamped", hooks="hooks_timer.h", flags=plain.options
+        sources_of(plain.c_folder),
+        plain.target,
+        folder / "stamped",
+        hooks="hooks_timer.h",
+        flags=plain.options,
+        plain=plain,
     )
     firmware, whole = _clocked(plain, folder, "time", files)
     _, parts = _clocked(stamped, folder, "split", files)
@@ -266,9 +217,3 @@ def own_rate(said: dict, c_folder: Path) -> float | None:
     """Decisions a second of the folder's detector, from what the firmware printed; None without one."""
     stride = said.get("detector_stride")
     return frames_per_second(c_folder) / stride if isinstance(stride, int) and stride > 0 else None
-
-
-def model_sha256(c_folder: Path) -> str:
-    """Of the .tflite that the sources were generated from; empty where they do not say."""
-    path = Path(c_folder) / "kws_model.json"
-    return str(json.loads(path.read_text(encoding="utf-8")).get("sha256", "")) if path.is_file() else ""

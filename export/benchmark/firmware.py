@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from kws_dendrite.errors import ExportError
 from kws_dendrite.export.benchmark.targets import Target
 from kws_dendrite.export.benchmark.toolchain import GCC, find, output, version
 
@@ -17,7 +16,7 @@ HARNESS_FLAGS = (
     "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-tree-loop-distribute-patterns", *SECTIONS,
 )  # fmt: skip
 BASE = ("startup.c", "semihosting.c", "call.S")
-MEASURE = (*BASE, "measure.c", "stamps.c", "stack.c", "emulator.c")
+MEASURE = (*BASE, "measure.c", "stream.c", "stamps.c", "stack.c", "emulator.c")
 STACK_BYTES = 16384
 PAINT = "paint"  # the file whose presence asks for the stack to be painted
 
@@ -48,24 +47,6 @@ def harness_file(name: str) -> Path:
     return Path(str(resources.files("kws_dendrite.export.benchmark") / "firmware" / name))
 
 
-def sources_of(c_folder: Path) -> list[Path]:
-    """The *.c files of a folder of generated sources.
-
-    Raises:
-        ExportError: there is none.
-    """
-    sources = sorted(Path(c_folder).glob("*.c"))
-    if not sources:
-        raise ExportError(f"{c_folder} holds no C sources; name a bundle with its c folder, or a .tflite")
-    return sources
-
-
-def parts_of(c_folder: Path) -> tuple[str, ...]:
-    """Defines that tell the harness what the folder has: the model, the front end, the detector."""
-    there = {"MODEL": "kws_model.h", "FRONTEND": "kws_frontend.h", "DETECTOR": "kws_detector.h"}
-    return tuple(f"-DKWS_BENCH_{part}" for part, header in there.items() if (Path(c_folder) / header).is_file())
-
-
 @dataclass(frozen=True)
 class Objects:
     """Sources compiled once, to be linked into several images.
@@ -93,8 +74,11 @@ def compile_sources(
     hooks: str | None = "hooks_trace.h",
     flags: Sequence[str] = FLAGS,
     include: Path | None = None,
+    plain: Objects | None = None,
 ) -> Objects:
     """Compile the sources to measure into `folder`, with the hooks of that header (None: none).
+
+    Sources that have no hook are taken from `plain`, the same sources compiled without, where it is given.
 
     Raises:
         ExportError: no compiler, or sources that it refuses.
@@ -106,6 +90,9 @@ def compile_sources(
     chosen = (*target.flags, "-std=c99", *flags, *SECTIONS)
     paths = []
     for index, source in enumerate(sources):
+        if plain is not None and b"KWS_AFTER_" not in source.read_bytes():
+            paths.append(plain.paths[index])
+            continue
         paths.append(folder / f"{source.stem}.{index}.o")
         output([find(GCC), *chosen, *hook, "-I", str(include), "-c", str(source), "-o", str(paths[-1])])
     return Objects(tuple(paths), include, target, tuple(flags), chosen)

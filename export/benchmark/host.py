@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from kws_dendrite.errors import ExportError
-from kws_dendrite.export.benchmark.firmware import harness_file, sources_of
+from kws_dendrite.export.benchmark.c_folder import sources_of
+from kws_dendrite.export.benchmark.firmware import harness_file
 from kws_dendrite.export.benchmark.toolchain import output
 from kws_dendrite.export.predictor import artefacts, open_onnx, open_tflite, quantize
 from kws_dendrite.plain import interpret, load_graph

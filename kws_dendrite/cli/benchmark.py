@@ -174,7 +174,8 @@ def _devices(
     method: str,
     clips: tuple[np.ndarray, np.ndarray] | None,
 ) -> list[DeviceReport]:
-    from kws_dendrite.export.benchmark.device import Inputs, measure
+    from kws_dendrite.export.benchmark.device import measure
+    from kws_dendrite.export.benchmark.inputs import Inputs
 
     inputs = Inputs(*clips) if clips else None
     reports = []

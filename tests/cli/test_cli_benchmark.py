@@ -89,10 +89,12 @@ class TestCores:
         assert m4["inference"]["cycles"] > m4["inference"]["instructions"] > m4["footprint"]["flash"]
         assert m55["inference"]["cycles"] is None
 
-    def test_the_bundles_clips_are_decided(self, bundle):
-        said = json.loads(succeed("benchmark", bundle, "--target", "cortex-m3", "--json").out)
+    def test_the_bundles_clips_are_decided_beside_the_host(self, bundle):
+        arguments = ("--target", "host", "--target", "cortex-m3", "--runs", 10, "--json")
+        said = json.loads(succeed("benchmark", bundle, *arguments).out)
         accuracy = said["devices"][0]["accuracy"]
         assert accuracy["equal"] == accuracy["decisions"] == accuracy["clips"] > 0
+        assert said["devices"][0]["target"] == "cortex-m3" and said["host"]
 
     def test_clips_of_a_data_folder_are_decided(self, bundle, speech):
         outcome = succeed(
@@ -117,12 +119,6 @@ class TestCores:
         ):
             assert phrase in words, phrase
         assert "arm-none-eabi-gcc" in words and "QEMU" in words and max(map(len, text.splitlines()[:20])) <= 80
-
-    def test_the_host_beside_a_core(self, bundle):
-        said = json.loads(
-            succeed("benchmark", bundle, "--target", "host", "--target", "cortex-m7", "--runs", 10, "--json").out
-        )
-        assert said["host"] and said["devices"][0]["target"] == "cortex-m7"
 
 
 def test_a_board_and_back(bundle, tmp_path):

@@ -8,7 +8,8 @@ from small_model import on_device, write_small
 
 from kws_dendrite.errors import ConfigError, ExportError
 from kws_dendrite.export.benchmark import trace as tracing
-from kws_dendrite.export.benchmark.count import OPERATOR, REST, count_folder, count_source, header_number
+from kws_dendrite.export.benchmark.c_folder import header_number
+from kws_dendrite.export.benchmark.count import OPERATOR, REST, count_folder, count_source
 from kws_dendrite.export.benchmark.targets import TARGETS
 from kws_dendrite.export.benchmark.toolchain import INSTALL, QEMU, missing, version
 

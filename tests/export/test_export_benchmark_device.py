@@ -8,9 +8,10 @@ import pytest
 from small_model import needs, on_device, small_outputs, write_small
 
 from kws_dendrite.errors import ConfigError, ExportError
-from kws_dendrite.export.benchmark.device import Inputs, decide, measure, noise
+from kws_dendrite.export.benchmark.device import decide, measure
 from kws_dendrite.export.benchmark.footprint import part_of
 from kws_dendrite.export.benchmark.host import time_c
+from kws_dendrite.export.benchmark.inputs import Inputs, noise
 from kws_dendrite.export.benchmark.report import Count, from_json
 
 CLIPS = np.random.default_rng(0).integers(-128, 128, (200, 6)).astype(np.int8)

@@ -29,12 +29,15 @@ void kws_bench_painting(int on);
 void kws_bench_paint(void);
 uint32_t kws_bench_painted_over(void); /* bytes used below the caller since kws_bench_paint; 0 where none is painted */
 
+/* stream.c */
+void kws_bench_detector_frame(const int16_t *samples);
+
 /* measure.c: KWS_BENCH_MODEL, KWS_BENCH_FRONTEND and KWS_BENCH_DETECTOR say what there is to measure */
+void kws_bench_measured(const char *name, void (*function)(void), void *a, const void *b, const void *c);
 void kws_bench_clip(const int8_t *in, int8_t *out);              /* one inference */
 void kws_bench_frontend_reset(void);
 void kws_bench_frame(const int16_t *samples);                    /* KWS_FRONTEND_FRAME_STRIDE of them */
 void kws_bench_decision_features(void);                          /* CMVN and quantisation of the window, where it is full */
-void kws_bench_detector_frame(const int16_t *samples);
 void kws_bench_describe(void); /* numbers for the report that only a compiler knows */
 
 #endif

@@ -1,5 +1,5 @@
-/* The calls that are measured, one function each: the model's inference, the front end's frame, the window's features,
-   the detector's frame. The same on the emulated core and on a board. */
+/* The calls that are measured, one function each: the model's inference, the front end's frame, the window's features.
+   The same on the emulated core and on a board. */
 #include "bench.h"
 
 #ifdef KWS_BENCH_MODEL
@@ -12,7 +12,7 @@
 #include "kws_detector.h"
 #endif
 
-static void measured(const char *name, void (*function)(void), void *a, const void *b, const void *c) {
+void kws_bench_measured(const char *name, void (*function)(void), void *a, const void *b, const void *c) {
     kws_bench_paint();
     kws_bench_begin();
     kws_bench_call(function, a, b, c);
@@ -25,7 +25,7 @@ static kws_arena arena;
 
 void kws_bench_clip(const int8_t *in, int8_t *out) {
     /* invoke's parameters are (in, out, arena); the first is not written */
-    measured("model", (void (*)(void))kws_model_invoke, (void *)(uintptr_t)in, out, &arena);
+    kws_bench_measured("model", (void (*)(void))kws_model_invoke, (void *)(uintptr_t)in, out, &arena);
 }
 #else
 void kws_bench_clip(const int8_t *in, int8_t *out) {
@@ -55,32 +55,14 @@ void kws_bench_frontend_reset(void) {
 }
 
 void kws_bench_frame(const int16_t *samples) {
-    measured("frame", (void (*)(void))kws_frontend_push, &frontend, samples,
-             (const void *)(uintptr_t)KWS_FRONTEND_FRAME_STRIDE);
+    kws_bench_measured("frame", (void (*)(void))kws_frontend_push, &frontend, samples,
+                       (const void *)(uintptr_t)KWS_FRONTEND_FRAME_STRIDE);
 }
 
 void kws_bench_decision_features(void) {
     if (kws_frontend_ready(&frontend)) {
-        measured("features", (void (*)(void))kws_bench_features, &frontend, window, 0);
+        kws_bench_measured("features", (void (*)(void))kws_bench_features, &frontend, window, 0);
     }
-}
-#endif
-
-#ifdef KWS_BENCH_DETECTOR
-static kws_detector detector;
-static kws_detection detection;
-static int detector_is_reset;
-
-__attribute__((noinline)) static void kws_bench_push(const int16_t *samples) {
-    (void)kws_detector_push(&detector, samples, KWS_FRONTEND_FRAME_STRIDE, &detection);
-}
-
-void kws_bench_detector_frame(const int16_t *samples) {
-    if (!detector_is_reset) {
-        kws_detector_reset(&detector);
-        detector_is_reset = 1;
-    }
-    measured("detector", (void (*)(void))kws_bench_push, (void *)(uintptr_t)samples, 0, 0);
 }
 #endif
 
