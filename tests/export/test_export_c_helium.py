@@ -7,7 +7,7 @@ import pytest
 from native import NativeModel, has_compiler, reference_outputs
 
 from kws_dendrite.export.benchmark.emulator import run
-from kws_dendrite.export.benchmark.firmware import compile_sources, link, sources_of
+from kws_dendrite.export.benchmark.firmware import compile_sources, link
 from kws_dendrite.export.benchmark.targets import find_target
 from kws_dendrite.export.benchmark.toolchain import INSTALL, missing
 from kws_dendrite.export.c import write_c
@@ -57,7 +57,7 @@ def on_helium(folder, work, x, *options):
     (work / "hook.h").write_text(HOOK)
     (work / "main.c").write_text(MAIN)
     flags = ("-O2", *STRICT, "-include", str(work / "hook.h"), *options)
-    objects = compile_sources(sources_of(folder), find_target("cortex-m55"), work / "helium", hooks=None, flags=flags)
+    objects = compile_sources(sorted(folder.glob("*.c")), find_target("cortex-m55"), work / "helium", hooks=None, flags=flags)
     firmware = link(objects, work, "helium", harness=(*HARNESS, work / "main.c"))
     run(firmware, work / "run", {"clips.bin": np.ascontiguousarray(x, np.int8).tobytes()})
     return np.frombuffer((work / "run" / "watched.bin").read_bytes(), np.int8).reshape(len(x), -1)

@@ -20,7 +20,9 @@ HELIUM_SLOTS, HELIUM_SLOT = (
 CONV_SOURCES = (
     "kws_conv.h", "kws_conv_portable.h", "kws_conv_dsp.h", "kws_conv_helium.h", "kws_core_helium.h", "kws_conv.c",
 )  # fmt: skip
-DEPTHWISE_SOURCES = ("kws_depthwise.h", "kws_depthwise_dsp.h", "kws_depthwise.c")
+DEPTHWISE_SOURCES = (
+    "kws_depthwise.h", "kws_depthwise_dsp.h", "kws_depthwise_helium.h", "kws_core_helium.h", "kws_depthwise.c",
+)  # fmt: skip
 CONV_BYTES, DEPTHWISE_BYTES = OUTPUT_BYTES + 40, OUTPUT_BYTES + 36
 
 

@@ -1,0 +1,276 @@
+/* kws_depthwise_s8 for Arm's Helium: along time one channel at a time, elsewhere 16 channels at a time. */
+#include "kws_core_helium.h"
+#include "kws_depthwise.h"
+
+enum {
+    KWS_COLUMN_TAPS = 16,   /* lanes of a vector */
+    KWS_COLUMN_OUTPUTS = 8, /* of an iteration */
+    KWS_COLUMN_BYTES = 192  /* of a channel's inputs, on the stack */
+};
+
+/* A channel of a layer along time: its inputs in a row, its constants. */
+typedef struct {
+    const int8_t *inputs;
+    int8_t *out;
+    uint32_t stride;  /* bytes from an output's first input to the next one's */
+    uint32_t pitch;   /* bytes from an output to the next one */
+    int32_t first, third;
+    int32_t zero_point;
+    int8x16_t weights;
+    int32x4_t multiplier;
+    uint16x8_t offsets; /* of outputs 0, 4, 1, 5, 2, 6, 3, 7 behind the first of an iteration */
+} kws_column;
+
+#define KWS_COLUMN_DOT                     \
+    "vldrb.8 q0, [%[in]], #8\n\t"          \
+    "vldrb.8 q1, [%[in], #-7]\n\t"         \
+    "vmladav.s8 %[a0], q0, %q[w]\n\t"      \
+    "vldrb.8 q0, [%[in], #-6]\n\t"         \
+    "vmladav.s8 %[a1], q1, %q[w]\n\t"      \
+    "vldrb.8 q1, [%[in], #-5]\n\t"         \
+    "vmladav.s8 %[a2], q0, %q[w]\n\t"      \
+    "vldrb.8 q0, [%[in], #-4]\n\t"         \
+    "vmladav.s8 %[a3], q1, %q[w]\n\t"      \
+    "vmov q2[2], q2[0], %[a0], %[a2]\n\t"  \
+    "vmov q2[3], q2[1], %[a1], %[a3]\n\t"  \
+    "vldrb.8 q1, [%[in], #-3]\n\t"         \
+    "vmladav.s8 %[a0], q0, %q[w]\n\t"      \
+    "vldrb.8 q0, [%[in], #-2]\n\t"         \
+    "vmladav.s8 %[a1], q1, %q[w]\n\t"      \
+    "vldrb.8 q1, [%[in], #-1]\n\t"         \
+    "vmladav.s8 %[a2], q0, %q[w]\n\t"      \
+    "vmladav.s8 %[a3], q1, %q[w]\n\t"      \
+    "vmov q0[2], q0[0], %[a0], %[a2]\n\t"  \
+    "vmov q0[3], q0[1], %[a1], %[a3]\n\t"  \
+    "vmlas.s32 q2, %q[scale], %[first]\n\t" \
+    "vmlas.s32 q0, %q[scale], %[first]\n\t"
+#define KWS_COLUMN_BELOW_ZERO           \
+    "vpt.s32 lt, q2, zr\n\t"            \
+    "vsubt.i32 q2, q2, %[third]\n\t"    \
+    "vpt.s32 lt, q0, zr\n\t"            \
+    "vsubt.i32 q0, q0, %[third]\n\t"
+#define KWS_COLUMN_OUT                   \
+    "vmulh.s32 q2, q2, %q[m]\n\t"        \
+    "vmulh.s32 q0, q0, %q[m]\n\t"        \
+    "vqrshrnb.s32 q2, q2, #12\n\t"       \
+    "vqrshrnt.s32 q2, q0, #12\n\t"       \
+    "vqadd.s16 q2, q2, %[zero]\n\t"      \
+    "vqmovnb.s16 q2, q2\n\t"             \
+    "vstrb.16 q2, [%[out], %q[offsets]]\n\t" \
+    "add %[out], %[out], %[step]\n\t"
+#define KWS_COLUMN_LOOP(correction)                                                                             \
+    __asm__ volatile("dls lr, %[n]\n1:\n\t" KWS_COLUMN_DOT correction KWS_COLUMN_OUT "le lr, 1b\n\t"           \
+                     : [in] "+r"(in), [out] "+r"(out), [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2),       \
+                       [a3] "=&Te"(a3)                                                                          \
+                     : [n] "r"(iterations), [w] "w"(column->weights), [m] "w"(column->multiplier),              \
+                       [scale] "w"(vdupq_n_s32(1 << 10)), [offsets] "w"(column->offsets),                       \
+                       [first] "r"(column->first), [third] "r"(column->third), [zero] "r"(column->zero_point),  \
+                       [step] "r"(KWS_COLUMN_OUTPUTS * column->pitch)                                           \
+                     : "q0", "q1", "q2", "p0", "lr", "cc", "memory")
+
+/* 8 n outputs of stride 1. */
+static inline void kws_column_run(const kws_column *column, uint32_t from, uint32_t iterations, int form) {
+    const int8_t *in = column->inputs + from;
+    int8_t *out = column->out + from * column->pitch;
+    int32_t a0, a1, a2, a3;
+    if (form == KWS_LINE) {
+        KWS_COLUMN_LOOP(KWS_COLUMN_BELOW_ZERO);
+    } else {
+        KWS_COLUMN_LOOP("");
+    }
+}
+
+/* The rest: any stride, any form, any number. */
+static inline void kws_column_one(const kws_column *column, uint32_t at, const kws_output *output, int32_t channel) {
+    const int32_t acc = vmladavq_s8(vldrbq_s8(column->inputs + at * column->stride), column->weights);
+    column->out[at * column->pitch] = kws_quantize(acc, output, channel);
+}
+
+/* Kernels of at most 16 rows, one column, no dilation: each channel's inputs are laid out in time, and VMLADAV takes all
+ * taps of an output at once. */
+static void kws_depthwise_column(const kws_depthwise *layer, const int8_t *in, int8_t *out) {
+    static const uint16_t order[8] = {0, 4, 1, 5, 2, 6, 3, 7};
+    int8_t inputs[KWS_COLUMN_BYTES];
+    const uint32_t channels = layer->channels, taps = layer->kernel_h, stride = layer->stride_h;
+    const uint32_t most = (KWS_COLUMN_BYTES - KWS_COLUMN_TAPS) / stride + 1;
+    const kws_output *const output = &layer->output;
+    const uint16x8_t rows = vmulq_n_u16(vidupq_n_u16(0, 1), layer->channels);
+    const uint16x8_t even = vmulq_n_u16(vidupq_n_u16(0, 2), layer->channels);
+    const uint16x8_t odd = vaddq_n_u16(even, layer->channels);
+    const mve_pred16_t evens = vctp16q((taps + 1) / 2), odds = vctp16q(taps / 2);
+    kws_column column = {.inputs = inputs, .stride = stride, .pitch = channels, .zero_point = output->zero_point};
+    column.offsets = vmulq_n_u16(vld1q_u16(order), layer->channels);
+    for (uint32_t begin = 0; begin < layer->out_h; begin += most) {
+        const uint32_t outputs = layer->out_h - begin < most ? layer->out_h - begin : most;
+        const int32_t top = (int32_t)(begin * stride) - layer->pad_top;
+        const int32_t bottom = top + (int32_t)((outputs - 1) * stride + taps);
+        const uint32_t row = top < 0 ? 0 : (uint32_t)top;
+        const uint32_t end = bottom > layer->in_h ? layer->in_h : (uint32_t)bottom;
+        int8_t *const body = inputs + (int32_t)row - top;
+        for (uint32_t i = 0; i < KWS_COLUMN_BYTES; i += 16) {
+            vst1q_s8(inputs + i, vdupq_n_s8(layer->zero_point));
+        }
+        for (uint32_t c = 0; c < channels; c++) {
+            const int8_t *from = in + row * channels + c, *weight = layer->weights + c;
+            for (uint32_t i = 0; row + i < end; i += 8, from += 8 * channels) {
+                const mve_pred16_t rest = vctp16q(end - row - i);
+                vstrbq_p_s16(body + i, vldrbq_gather_offset_z_s16(from, rows, rest), rest);
+            }
+            column.out = out + begin * channels + c;
+            column.weights = vmovntq_s16((int8x16_t)vldrbq_gather_offset_z_s16(weight, even, evens),
+                                         vldrbq_gather_offset_z_s16(weight, odd, odds));
+            column.first = output->first[c];
+            column.multiplier = vdupq_n_s32(output->multiplier[c]);
+            uint32_t done = 0;
+            if (stride == 1 && output->form <= KWS_LINE && outputs >= KWS_COLUMN_OUTPUTS) {
+                column.third = output->form == KWS_LINE ? output->third[c] : 0;
+                kws_column_run(&column, 0, outputs / KWS_COLUMN_OUTPUTS, output->form);
+                if (outputs % KWS_COLUMN_OUTPUTS) {
+                    kws_column_run(&column, outputs - KWS_COLUMN_OUTPUTS, 1, output->form); /* some of them again */
+                }
+                done = outputs;
+            }
+            for (; done < outputs; done++) {
+                kws_column_one(&column, done, output, (int32_t)c);
+            }
+        }
+    }
+}
+
+/* Sums of 16 channels: lane i of vector j is channel j + 4 i, as widening twice leaves them. */
+typedef struct {
+    int32x4_t lanes[4];
+} kws_sixteen;
+
+static inline void kws_add_products(kws_sixteen *acc, int16x8_t even, int16x8_t odd) {
+    acc->lanes[0] = vaddq_s32(acc->lanes[0], vmovlbq_s16(even));
+    acc->lanes[1] = vaddq_s32(acc->lanes[1], vmovlbq_s16(odd));
+    acc->lanes[2] = vaddq_s32(acc->lanes[2], vmovltq_s16(even));
+    acc->lanes[3] = vaddq_s32(acc->lanes[3], vmovltq_s16(odd));
+}
+
+/* 16 channels' constants in that order, zeros behind the last channel. */
+static inline void kws_load_sixteen(const int32_t *from, uint32_t channels, kws_sixteen *to) {
+    for (uint32_t j = 0; j < 4; j++) {
+        const uint32_t lanes = channels > j ? (channels - j + 3) / 4 : 0;
+        to->lanes[j] = vldrwq_gather_shifted_offset_z_s32(from + j, vidupq_n_u32(0, 4), vctp32q(lanes));
+    }
+}
+
+typedef struct {
+    kws_sixteen first, multiplier, third;
+    int16_t zero_point; /* of the output */
+} kws_sixteen_constants;
+
+static inline __attribute__((always_inline)) int8x16_t kws_quantize_sixteen(const kws_sixteen *acc,
+                                                                            const kws_sixteen_constants *constants,
+                                                                            int form) {
+    int16x8_t even = vdupq_n_s16(0), odd = even;
+    int32x4_t q[4];
+    for (int j = 0; j < 4; j++) {
+        int32x4_t u = vaddq_s32(vshlq_n_s32(acc->lanes[j], 10), constants->first.lanes[j]);
+        if (form == KWS_LINE) {
+            __asm__("vpt.s32 lt, %q0, zr\n\tvsubt.i32 %q0, %q0, %q1" : "+w"(u) : "w"(constants->third.lanes[j]) : "p0");
+        }
+        q[j] = vmulhq_s32(u, constants->multiplier.lanes[j]);
+    }
+    even = vqrshrntq_n_s32(vqrshrnbq_n_s32(even, q[0], 12), q[2], 12);
+    odd = vqrshrntq_n_s32(vqrshrnbq_n_s32(odd, q[1], 12), q[3], 12);
+    even = vqaddq_n_s16(even, constants->zero_point);
+    odd = vqaddq_n_s16(odd, constants->zero_point);
+    return vqmovntq_s16(vqmovnbq_s16((int8x16_t)even, even), odd);
+}
+
+/* Whether no weight is -128. Then two products fit int16: taps can be added in pairs before they widen. */
+static inline int kws_fit_pairs(const kws_depthwise *layer) {
+    const uint32_t n = (uint32_t)layer->kernel_h * layer->kernel_w * layer->channels;
+    int8_t least = 127;
+    for (uint32_t i = 0; i < n; i += 16) {
+        least = vminvq_p_s8(least, vldrbq_z_s8(layer->weights + i, vctp8q(n - i)), vctp8q(n - i));
+    }
+    return least > -128;
+}
+
+/* The sums of at most 16 channels, those of `some`, at the position whose first tap is (top, left). */
+static inline kws_sixteen kws_depthwise_sums(const kws_depthwise *layer, const int8_t *in, const int8_t *weight, int32_t top,
+                                             int32_t left, mve_pred16_t some, int pairs) {
+    const int32_t channels = layer->channels, step = layer->dilation_w * channels;
+    const int32_t right = left + (layer->kernel_w - 1) * layer->dilation_w;
+    const int8x16_t empty = vdupq_n_s8(layer->zero_point);
+    kws_sixteen acc = {{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
+    int32_t row = top;
+    for (int32_t ky = 0; ky < layer->kernel_h; ky++, row += layer->dilation_h) {
+        const int8_t *from = in + (row * layer->in_w + left) * channels;
+        const int row_inside = row >= 0 && row < layer->in_h;
+        int32_t kx = 0;
+        if (pairs && row_inside && left >= 0 && right < layer->in_w) {
+            for (; kx + 2 <= layer->kernel_w; kx += 2) {
+                const int8x16_t x0 = vldrbq_z_s8(from, some), w0 = vldrbq_z_s8(weight, some);
+                int16x8_t even = vmullbq_int_s8(x0, w0), odd = vmulltq_int_s8(x0, w0);
+                const int8x16_t x1 = vldrbq_z_s8(from + step, some), w1 = vldrbq_z_s8(weight + channels, some);
+                even = vaddq_s16(even, vmullbq_int_s8(x1, w1));
+                odd = vaddq_s16(odd, vmulltq_int_s8(x1, w1));
+                kws_add_products(&acc, even, odd);
+                from += 2 * step;
+                weight += 2 * channels;
+            }
+        }
+        for (; kx < layer->kernel_w; kx++, from += step, weight += channels) {
+            const int32_t column = left + kx * layer->dilation_w;
+            const int inside = row_inside && column >= 0 && column < layer->in_w;
+            const int8x16_t x = inside ? vldrbq_z_s8(from, some) : empty, w = vldrbq_z_s8(weight, some);
+            kws_add_products(&acc, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
+        }
+    }
+    return acc;
+}
+
+static inline __attribute__((always_inline)) void kws_depthwise_form(const kws_depthwise *layer, const int8_t *in,
+                                                                     int8_t *out, int form) {
+    const kws_output *const output = &layer->output;
+    const uint32_t channels = layer->channels;
+    const int pairs = kws_fit_pairs(layer);
+    for (uint32_t c = 0; c < channels; c += 16) {
+        const mve_pred16_t some = vctp8q(channels - c);
+        int8_t *to = out + c;
+        kws_sixteen_constants constants;
+        if (form <= KWS_LINE) {
+            kws_load_sixteen(output->first + c, channels - c, &constants.first);
+            kws_load_sixteen(output->multiplier + c, channels - c, &constants.multiplier);
+            constants.zero_point = output->zero_point;
+        }
+        if (form == KWS_LINE) {
+            kws_load_sixteen(output->third + c, channels - c, &constants.third);
+        }
+        for (int32_t y = 0; y < layer->out_h; y++) {
+            for (int32_t x = 0; x < layer->out_w; x++, to += channels) {
+                const kws_sixteen acc =
+                    kws_depthwise_sums(layer, in + c, layer->weights + c, y * layer->stride_h - layer->pad_top,
+                                       x * layer->stride_w - layer->pad_left, some, pairs);
+                if (form <= KWS_LINE) {
+                    vstrbq_p_s8(to, kws_quantize_sixteen(&acc, &constants, form), some);
+                } else {
+                    int32_t sums[16];
+                    const int32x4x4_t lanes = {{acc.lanes[0], acc.lanes[1], acc.lanes[2], acc.lanes[3]}};
+                    vst4q_s32(sums, lanes);
+                    for (uint32_t i = 0; i < 16 && c + i < channels; i++) {
+                        to[i] = kws_round(sums[i], output, (int32_t)(c + i));
+                    }
+                }
+            }
+        }
+    }
+}
+
+void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out) {
+    const int one_column = layer->in_w == 1 && layer->kernel_w == 1 && layer->dilation_h == 1;
+    if (one_column && layer->kernel_h <= KWS_COLUMN_TAPS && layer->channels <= 4096) {
+        kws_depthwise_column(layer, in, out);
+    } else if (layer->output.form == KWS_RISING) {
+        kws_depthwise_form(layer, in, out, KWS_RISING);
+    } else if (layer->output.form == KWS_LINE) {
+        kws_depthwise_form(layer, in, out, KWS_LINE);
+    } else {
+        kws_depthwise_form(layer, in, out, KWS_ROUND_TWICE);
+    }
+}
