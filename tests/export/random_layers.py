@@ -1,4 +1,4 @@
-"""Random int8 graphs of every operator that has a C kernel: shapes, strides, scales, zero points, saturating weights."""
+"""Random int8 graphs of every operator with a C kernel: shapes, strides, scales, zero points, saturating weights."""
 
 import math
 
@@ -7,8 +7,8 @@ from tflite_builder import TFLiteBuilder
 
 FEATURES = 720  # of the input: many divisors, so that every layer can see it in another shape
 KINDS = (
-    "ADD", "SUB", "MUL", "AVERAGE_POOL_2D", "MAX_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LOGISTIC",
-    "TANH", "RELU", "RELU6", "QUANTIZE", "RESHAPE", "CONCATENATION", "SOFTMAX",
+    "ADD", "SUB", "MUL", "AVERAGE_POOL_2D", "MAX_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED",
+    "LOGISTIC", "TANH", "RELU", "RELU6", "QUANTIZE", "RESHAPE", "CONCATENATION", "SOFTMAX",
 )  # fmt: skip
 ACTIVATIONS = ("none", "none", "none", "relu", "relu6", "relu_n1_to_1")
 
@@ -102,12 +102,12 @@ class RandomGraph:
         ratio = self.rng.choice([10 ** self.rng.uniform(-0.5, 0.7), 10.0**-4, 10.0**3], p=[0.9, 0.05, 0.05])
         return float(np.float32(max(spread, source_scale * 1e-3) / 60 * ratio)), self._zero_point()
 
-    def _bias(self, sums, spread, zero_point, scales):
-        """A bias tensor that takes the zero point's share back, or does not, or saturates: far beyond the weights' sums."""
+    def _bias(self, sums, spread, zero_point, scales, large=1 << 30):
+        """A bias tensor that takes the zero point's share back, or does not, or lies far beyond the weights' sums."""
         kind = self.rng.choice(["centred", "random", "saturating"], p=[0.7, 0.2, 0.1])
         values = self.rng.normal(0, spread, len(sums)) + (zero_point * sums if kind == "centred" else 0)
         if kind == "saturating":
-            values = self.rng.choice([-(1 << 30), 1 << 30, 100, -100], len(sums))
+            values = self.rng.choice([-large, large, 100, -100], len(sums))
         return self.builder.constant(np.round(values).astype(np.int32), scales)
 
     def _window(self, height, width, limit=5):
@@ -165,7 +165,9 @@ class RandomGraph:
         channels = int(self.rng.integers(1, 20)) if channels is None else channels
         weights, scales = self._weights((channels, math.prod(shape))), np.array([self._scale(-3, -1)], np.float32)
         target = self._output_quantisation(scale, weights, np.broadcast_to(scales, channels))
-        bias = self._bias(weights.astype(np.int64).sum(1), 100.0, zero_point, np.float32(scale) * scales)
+        # LiteRT's cast of a double beyond int32 is undefined, so no bias leads there
+        large = int((1 << 30) / max(1.0, scale * float(scales[0]) / target[0]))
+        bias = self._bias(weights.astype(np.int64).sum(1), 100.0, zero_point, np.float32(scale) * scales, large)
         inputs = [source, self.builder.constant(weights, scales), -1 if self.rng.random() < 0.2 else bias]
         return self._emit(kind, inputs, (1, channels), *target, activation=str(self.rng.choice(ACTIVATIONS)))
 
@@ -213,6 +215,7 @@ class RandomGraph:
         else:
             sign = 1 if kind == "ADD" else -1
             reach, mean = max(scale, other_scale), -first[0] * first[1] - sign * second[0] * second[1]
+        reach = max(reach, 1e-7)  # LiteRT refuses a clamp at 6 that is beyond 2^31 steps
         target = float(np.float32(reach * 10 ** self.rng.uniform(-0.2, 0.7)))
         activation = str(self.rng.choice(ACTIVATIONS))
         self._emit(kind, pair, shape, target, self._zero_point(-mean / target), activation=activation)
@@ -273,6 +276,6 @@ class RandomGraph:
 def inputs(rng, rows=6):
     """int8 (rows + 5, FEATURES): random ones, both ends, alternating ends."""
     ends = np.array([-128, 127], np.int8)
-    fixed = [np.full(FEATURES, -128), np.full(FEATURES, 127), np.resize(ends, FEATURES), np.resize(ends[::-1], FEATURES),
-             np.resize(np.repeat(ends, 3), FEATURES)]  # fmt: skip
-    return np.concatenate([rng.integers(-128, 128, (rows, FEATURES)), np.stack(fixed)]).astype(np.int8)
+    fixed = [ends[:1], ends[1:], ends, ends[::-1], np.repeat(ends, 3)]
+    rows = [rng.integers(-128, 128, (rows, FEATURES)), *(np.resize(row, (1, FEATURES)) for row in fixed)]
+    return np.concatenate(rows).astype(np.int8)
