@@ -1,5 +1,9 @@
 #include "kws_depthwise.h"
 
+#if KWS_HELIUM
+#include "kws_depthwise_helium.h"
+#else
+
 #if KWS_DSP
 #include "kws_depthwise_dsp.h"
 #endif
@@ -51,3 +55,5 @@ void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out)
         }
     }
 }
+
+#endif
