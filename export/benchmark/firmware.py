@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from kws_dendrite.export.benchmark.c_folder import parts_of as parts_of
+from kws_dendrite.export.benchmark.c_folder import sources_of as sources_of
 from kws_dendrite.export.benchmark.targets import Target
 from kws_dendrite.export.benchmark.toolchain import GCC, find, output, version
 
