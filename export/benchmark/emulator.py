@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
@@ -63,7 +64,8 @@ def _start(
     reader, writer = os.pipe() if read else (None, None)
     if writer is not None:
         command += ["-D", f"/dev/fd/{writer}"]
-    process = None
+    process = watch = None
+    late = threading.Event()
     try:
         process = subprocess.Popen(
             command,
@@ -73,22 +75,28 @@ def _start(
             stderr=subprocess.PIPE,
             pass_fds=() if writer is None else (writer,),
         )
+        # a timer rather than a wait with a limit: reading the log takes as long as the run does
+        watch = threading.Timer(timeout, lambda: (late.set(), process.kill()))
+        watch.daemon = True
+        watch.start()
         if writer is not None:
             os.close(writer)
             writer = None
             with os.fdopen(reader, "rb") as log:
                 reader = None
                 read(log)
-        _, complaint = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired as error:
-        raise ExportError(f"the firmware for {firmware.target.name} did not end within {timeout:g} s") from error
+        _, complaint = process.communicate()
     finally:
         for handle in (reader, writer):
             if handle is not None:
                 os.close(handle)
+        if watch is not None:
+            watch.cancel()
         if process is not None and process.poll() is None:
             process.kill()
             process.communicate()
+    if late.is_set():
+        raise ExportError(f"the firmware for {firmware.target.name} did not end within {timeout:g} s")
     if process.returncode != 0:
         lines = [line for line in complaint.decode("utf-8", "replace").splitlines() if line.strip()]
         said = f": {lines[-1]}" if lines else ""

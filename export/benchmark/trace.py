@@ -5,6 +5,7 @@ sequence of instructions, at a fraction of the lines of a log of single ones. Wh
 wait states, caches) is not in it.
 """
 
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -59,7 +60,7 @@ def trace(
     run_logged(firmware, folder, files, OPTIONS, reader.read, timeout)
     if not reader.sequence:
         raise ExportError("QEMU's log has no blocks; version 7.2 is known to work")
-    return Trace(tuple(reader.blocks), np.array(reader.sequence, np.int64))
+    return Trace(tuple(reader.blocks), np.frombuffer(reader.sequence, np.intc).astype(np.int64))
 
 
 class _Reader:
@@ -73,7 +74,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.blocks: dict[tuple[int, ...], int] = {}
-        self.sequence: list[int] = []
+        self.sequence = array("i")
         self._by_key: dict[bytes, int] = {}
         self._translated: list[tuple[int, int]] = []  # address, halfword
 

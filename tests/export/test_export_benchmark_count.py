@@ -10,7 +10,9 @@ from kws_dendrite.errors import ConfigError, ExportError
 from kws_dendrite.export.benchmark import trace as tracing
 from kws_dendrite.export.benchmark.c_folder import header_number
 from kws_dendrite.export.benchmark.count import OPERATOR, REST, count_folder, count_source
-from kws_dendrite.export.benchmark.targets import TARGETS
+from kws_dendrite.export.benchmark.emulator import run
+from kws_dendrite.export.benchmark.firmware import BASE, compile_sources, link
+from kws_dendrite.export.benchmark.targets import TARGETS, find_target
 from kws_dendrite.export.benchmark.toolchain import INSTALL, QEMU, missing, version
 
 # 1 + 10 (subs, bne) + cmp, it, the instruction under it, bx; one that is skipped counts too
@@ -121,10 +123,6 @@ def test_the_parts_sum_to_the_whole(tmp_path):
 @on_device
 def test_files_go_in_and_come_out(tmp_path):
     """What a firmware reads it can write back, byte for byte: 100,000 of them in pieces of 777."""
-    from kws_dendrite.export.benchmark.emulator import run
-    from kws_dendrite.export.benchmark.firmware import BASE, compile_sources, link
-    from kws_dendrite.export.benchmark.targets import find_target
-
     main = tmp_path / "main.c"
     main.write_text("""
 #include "semihosting.h"
@@ -151,6 +149,17 @@ int main(void) {
     firmware = link(objects, tmp_path, "copy", harness=(*BASE, main))
     run(firmware, tmp_path / "run", {"in": content})
     assert (tmp_path / "run" / "out").read_bytes() == content
+
+
+@on_device
+def test_a_run_without_end_is_stopped(tmp_path):
+    main = tmp_path / "main.c"
+    main.write_text("int main(void) { for (;;) { } }\n")
+    objects = compile_sources([], find_target("cortex-m4"), tmp_path / "objects", include=tmp_path)
+    firmware = link(objects, tmp_path, "endless", harness=(*BASE, main))
+    for start in (run, tracing.trace):
+        with pytest.raises(ExportError, match=r"did not end within 0\.5 s"):
+            start(firmware, tmp_path / "run", timeout=0.5)
 
 
 @on_device
@@ -210,7 +219,7 @@ class TestReader:
 
     def test_a_stopped_block_counts_once(self):
         reader = self.read(self.LOG)
-        assert list(reader.blocks) == [(0x40, 0x42), (0x48,)] and reader.sequence == [0, 1]
+        assert list(reader.blocks) == [(0x40, 0x42), (0x48,)] and list(reader.sequence) == [0, 1]
 
     def test_an_instruction_that_the_disassembler_does_not_know(self):
         """le lr, of Armv8.1-M: one instruction in two lines."""
