@@ -9,19 +9,37 @@
 
 #elif KWS_FRONTEND_LEVELS
 
+static void store_level(const kws_frontend_target *target, size_t place, int32_t level)
+{
+#if KWS_FRONTEND_FIXED
+    kws_frontend_store(target, place, level * 256);
+#else
+    kws_frontend_store(target, place, (float)level / 256.0f);
+#endif
+}
+
+/* There are 257 levels, so each is quantised once, whatever the window's size. */
 static void finish(const kws_frontend *frontend, const kws_frontend_target *target)
 {
+    int8_t bytes[257];
     size_t row = frontend->head, place = 0;
+    if (target->quantised) {
+        for (int32_t level = 0; level <= 256; level++) {
+            kws_frontend_target table = *target;
+            table.quantised = bytes;
+            store_level(&table, (size_t)level, level);
+        }
+    }
     for (size_t frame = 0; frame < KWS_FRONTEND_FRAMES; frame++, row = kws_frontend_next_row(row)) {
         const kws_frontend_value *const levels = frontend->ring + row * KWS_FRONTEND_ROW;
         for (size_t band = 0; band < KWS_FRONTEND_BANDS; band++, place++) {
-            const int32_t ninth = levels[KWS_FRONTEND_BANDS + (band >> 3)] >> (band & 7u) & 1;
-            const int32_t level = levels[band] + ninth * 256;
-#if KWS_FRONTEND_FIXED
-            kws_frontend_store(target, place, level * 256);
-#else
-            kws_frontend_store(target, place, (float)level / 256.0f);
-#endif
+            const uint32_t ninth = (uint32_t)levels[KWS_FRONTEND_BANDS + (band >> 3)] >> (band & 7u) & 1u;
+            const uint32_t level = levels[band] | ninth << 8;
+            if (target->quantised) {
+                target->quantised[place] = bytes[level];
+            } else {
+                store_level(target, place, (int32_t)level);
+            }
         }
     }
 }

@@ -16,20 +16,24 @@
 #define BLOCK_OFFSET(n) (LOW_BITS_REVERSED((n) >> 1) * (PAIRS / 8) * 2 + ((n) & 1u)) /* of sample n of a block of 16 */
 
 #if KWS_FRONTEND_WINDOWED
+/* The stored half serves forwards, then backwards; a block goes one way or, in the middle, a sample at a time. */
+#define ONE_WAY(position) \
+    (2 * ((position) + 15) <= KWS_FRONTEND_FRAME_LENGTH || 2 * (position) >= KWS_FRONTEND_FRAME_LENGTH)
 #if KWS_FRONTEND_FIXED
-#define STORE(word, n, x, before) ((word)->i = (int32_t)window_at(n) * (x))
-static uint16_t window_at(uint32_t n)
+#define STORE(word, x, before) ((word)->i = (int32_t)*weight * (x), weight += step)
+typedef uint16_t kws_frontend_weight;
 #else
-#define STORE(word, n, x, before) ((word)->f = window_at(n) * (float)(x))
-static float window_at(uint32_t n)
+#define STORE(word, x, before) ((word)->f = *weight * (float)(x), weight += step)
+typedef float kws_frontend_weight;
 #endif
-{
-    return kws_frontend_window[n <= KWS_FRONTEND_FRAME_LENGTH / 2 ? n : KWS_FRONTEND_FRAME_LENGTH - n];
-}
 #elif !KWS_FRONTEND_EMPHASISED
-#define STORE(word, n, x, before) ((word)->i = (x))
+#define STORE(word, x, before) ((word)->i = (x))
 #else
-#define STORE(word, n, x, before) ((word)->i = now * (x) + then * (before))
+#define STORE(word, x, before) ((word)->i = now * (x) + then * (before))
+#endif
+
+#ifndef ONE_WAY
+#define ONE_WAY(position) 1
 #endif
 
 #if KWS_FRONTEND_EMPHASISED && defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_DSP)
@@ -42,7 +46,7 @@ static float window_at(uint32_t n)
     do {                                                                                       \
         int32_t pair;                                                                          \
         memcpy(&pair, samples + (n), sizeof pair);                                             \
-        block[BLOCK_OFFSET(n)].i = __smlatb(before, then, now * (int16_t)pair);            \
+        block[BLOCK_OFFSET(n)].i = __smlatb(before, then, now * (int16_t)pair);                \
         block[BLOCK_OFFSET(n) + 1].i = __smuad(pair, both); /* pair's halves times then, now */ \
         before = pair;                                                                         \
     } while (0)
@@ -54,8 +58,8 @@ static float window_at(uint32_t n)
 #define BLOCK_PAIR(n)                                                       \
     do {                                                                    \
         const int32_t first = samples[n], second = samples[(n) + 1];        \
-        STORE(block + BLOCK_OFFSET(n), position + (n), first, before);      \
-        STORE(block + BLOCK_OFFSET(n) + 1, position + (n) + 1, second, first); \
+        STORE(block + BLOCK_OFFSET(n), first, before);                      \
+        STORE(block + BLOCK_OFFSET(n) + 1, second, first);                  \
         before = second;                                                    \
     } while (0)
 #define BEFORE(sample) (sample)
@@ -75,7 +79,13 @@ void kws_frontend_load(kws_frontend_word *work, uint32_t position, const int16_t
 #endif
     while (count > 0) {
         kws_frontend_word *const block = work + 2u * kws_frontend_reversed[position >> 4];
-        if ((position & 15u) == 0 && count >= 16) {
+#if KWS_FRONTEND_WINDOWED
+        const int rises = 2 * position < KWS_FRONTEND_FRAME_LENGTH;
+        const ptrdiff_t step = rises ? 1 : -1;
+        const kws_frontend_weight *weight =
+            kws_frontend_window + (rises ? position : KWS_FRONTEND_FRAME_LENGTH - position);
+#endif
+        if ((position & 15u) == 0 && count >= 16 && ONE_WAY(position)) {
             BLOCK_PAIR(0);
             BLOCK_PAIR(2);
             BLOCK_PAIR(4);
@@ -89,7 +99,7 @@ void kws_frontend_load(kws_frontend_word *work, uint32_t position, const int16_t
             count -= 16;
         } else {
             const int32_t x = *samples++;
-            STORE(block + BLOCK_OFFSET(position & 15u), position, x, FIRST_OF(before));
+            STORE(block + BLOCK_OFFSET(position & 15u), x, FIRST_OF(before));
             before = BEFORE(x);
             position++;
             count--;
