@@ -44,7 +44,7 @@ def lower_binary(program: Program, operator: Operator, constants: Constants) -> 
         calls=(f"{kernel}(&{layer}, {', '.join(operands)}, {{out}});",),
         reads=tuple(reads),
         writes=target.index,
-        sources=("kws_binary.h", source),
+        sources=("kws_binary.h", source, *(("kws_sum_helium.h",) if lower is _sum else ())),
         overwrites=tuple(t.index for t in (a, b) if t.data is None and t.size == target.size),
     )
 
@@ -55,6 +55,11 @@ def _sum(
     sign = -1 if operator.kind == "SUB" else 1
     (scale_a, zero_a), (scale_b, zero_b), (scale_out, zero_out) = scales
     q = np.arange(-128, 128, dtype=np.int64)
+    if 2 * max(scale_a, scale_b) >= (1 << LEFT_SHIFT) * scale_out:
+        raise ExportError(
+            f"{operator.kind} at {operator.index} has scales of {scale_a:g} and {scale_b:g} before and {scale_out:g} "
+            "behind it, more apart than TFLite computes"
+        )
     three = sum_multipliers(scale_a, scale_b, scale_out)
     total = tflite_sum(q[:, None] - zero_a, q[None, :] - zero_b, three, sign) + zero_out
     found = None
@@ -122,8 +127,8 @@ def prove_sum(answers: np.ndarray, ratio_a: float, ratio_b: float) -> tuple[int,
         for step_b in range(-REACH, REACH + 1):
             factors = nominal[0] + step_a, nominal[1] + step_b
             line = factors[0] * q[:, None] + factors[1] * q[None, :]
-            least = int(((answers << shift) - line)[above].max())
-            most = int((((answers + 1) << shift) - 1 - line)[below].min())
+            least = int(((answers << shift) - line)[above].max(initial=-(1 << 30)))  # none above: everything saturates
+            most = int((((answers + 1) << shift) - 1 - line)[below].min(initial=1 << 30))
             if least <= most and (best is None or most - least > best[0]):
                 best = most - least, factors, (least + most) // 2
     if best is None:

@@ -35,5 +35,5 @@ def lower_pool(program: Program, operator: Operator, constants: Constants) -> St
         calls=(f"{kernel}_s8(&{layer}, {{0}}, {{out}});",),
         reads=(source.index,),
         writes=target.index,
-        sources=("kws_pool.h", f"{kernel}.c"),
+        sources=("kws_pool.h", f"{kernel}_helium.h", f"{kernel}.c"),
     )

@@ -9,12 +9,20 @@ from kws_dendrite.export.c.lower.step import Constants, Step, one_scale
 from kws_dendrite.export.c.program import Operator, Program
 from kws_dendrite.export.c.requantize import multiply_by_quantized_multiplier, quantize_multiplier
 
+FIXED_OUTPUTS = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}  # LiteRT takes no others
+
 
 def lower_table(program: Program, operator: Operator, constants: Constants) -> Step:
     """A table of the outputs for -128 to 127."""
     source, target = program.tensors[operator.inputs[0]], program.tensors[operator.outputs[0]]
     if source.size != target.size:
         raise ExportError(f"{operator.kind} at {operator.index} changes its size from {source.size} to {target.size}")
+    fixed = FIXED_OUTPUTS.get(operator.kind)
+    if fixed and one_scale(target) != fixed:
+        raise ExportError(
+            f"{operator.kind} at {operator.index} has an output scale of {target.scale:g} and zero point "
+            f"{target.zero_point}, expected {fixed[0]:g} and {fixed[1]}"
+        )
     values = answers(operator.kind, *one_scale(source), *one_scale(target))
     table = constants.array(("table", values.tobytes()), f"table_{operator.index}", "int8_t", values)
     return Step(
@@ -23,7 +31,7 @@ def lower_table(program: Program, operator: Operator, constants: Constants) -> S
         calls=(f"kws_table_s8({table}, {{0}}, {{out}}, {source.size}u);",),
         reads=(source.index,),
         writes=target.index,
-        sources=("kws_table.h", "kws_table.c"),
+        sources=("kws_table.h", "kws_table_helium.h", "kws_table.c"),
         overwrites=(source.index,),
     )
 

@@ -6,7 +6,9 @@ static inline int8_t mean_of(const kws_pool *pool, int32_t sum, int32_t count) {
     return kws_clamp((sum > 0 ? sum + half : sum - half) / count, pool->minimum, pool->maximum);
 }
 
-#if KWS_DSP
+#if KWS_HELIUM
+#include "kws_average_pool_helium.h"
+#elif KWS_DSP
 /* Four neighbouring channels at once, two sums in a word: at most 255 values each. */
 static inline void four_means(const kws_pool *pool, const int8_t *in, const kws_window *window, int32_t count, int8_t *out) {
     const int32_t channels = pool->channels, row = pool->in_w * channels;
@@ -34,7 +36,13 @@ void kws_average_pool_s8(const kws_pool *pool, const int8_t *in, int8_t *out) {
             const kws_window window = kws_window_at(pool, y, x);
             const int32_t count = (window.bottom - window.top) * (window.right - window.left);
             int32_t c = 0;
-#if KWS_DSP
+#if KWS_HELIUM
+            for (; c < channels; c += KWS_POOLED, out += KWS_POOLED) {
+                const int32_t n = channels - c < KWS_POOLED ? channels - c : KWS_POOLED;
+                kws_means(pool, in + c, &window, count, (uint32_t)n, out);
+            }
+            out -= c - channels;
+#elif KWS_DSP
             for (; c + 4 <= channels && count <= 255; c += 4, out += 4) {
                 four_means(pool, in + c, &window, count, out);
             }

@@ -1,5 +1,8 @@
 #include "kws_binary.h"
 
+#if KWS_HELIUM
+#include "kws_sum_helium.h"
+#else
 /* n elements in a row; step_a and step_b are 0 or 1. */
 static void proven(const kws_sum *sum, const int8_t *a, const int8_t *b, int8_t *out, uint32_t n, uint32_t step_a,
                    uint32_t step_b) {
@@ -21,6 +24,7 @@ static void proven(const kws_sum *sum, const int8_t *a, const int8_t *b, int8_t 
         *out++ = kws_saturate8((*a * factor_a + *b * factor_b + constant) >> shift);
     }
 }
+#endif
 
 static void as_tflite(const kws_sum *sum, const int8_t *a, const int8_t *b, int8_t *out, uint32_t n, uint32_t step_a,
                       uint32_t step_b) {
