@@ -1,5 +1,9 @@
 #include "kws_pool.h"
 
+#if KWS_HELIUM
+#include "kws_max_pool_helium.h"
+#else
+
 #if KWS_DSP
 /* The larger of each of four bytes. */
 static inline int32_t larger_of(int32_t a, int32_t b) {
@@ -50,3 +54,5 @@ void kws_max_pool_s8(const kws_pool *pool, const int8_t *in, int8_t *out) {
         }
     }
 }
+
+#endif
