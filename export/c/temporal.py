@@ -7,53 +7,83 @@ registers and an output costs one load for its first pair, one for the others, a
 int8 and a store.
 """
 
-import math
+from dataclasses import dataclass
 
 import numpy as np
 
 MAX_PAIRS = 5  # weights and inputs in registers r0 to r9
 IN_REGISTERS = 3  # so few pairs leave room for the output's constants; more fetch them from the stack each time
-MAX_STEP = 255  # bytes: a post-indexed access's reach
+POST_INDEX = 255  # bytes that a post-indexed access steps over
+MAX_STEP = 4095  # bytes that an addition steps over
 
 
-def fits(kernel: int, stride: int, channels: int) -> bool:
-    """Whether a kernel of this many taps is served; one column, no dilation."""
-    return pairs(kernel) <= MAX_PAIRS and stride in (1, 2) and channels * (2 if stride == 1 else 1) <= MAX_STEP
+@dataclass(frozen=True)
+class Shape:
+    """A layer of one column.
+
+    A dilated one is as many undilated ones as its dilation, each with every so-manieth input and output; that needs its
+    padding to be a multiple of the dilation, as "same" padding of an odd kernel is.
+    """
+
+    kernel: int
+    stride: int
+    dilation: int
+    channels: int
+    in_h: int
+    out_h: int
+    pad: int
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a function can be made for it."""
+        apart = self.dilation == 1 or (self.stride == 1 and self.pad % self.dilation == 0)
+        return self.pairs <= MAX_PAIRS and self.stride in (1, 2) and apart and 2 * self.step <= MAX_STEP
+
+    @property
+    def pairs(self) -> int:
+        """Registers of weights; the odd pass of an even kernel needs one more."""
+        return self.kernel // 2 + 1
+
+    @property
+    def step(self) -> int:
+        """Bytes from an input of a channel to its next one."""
+        return self.channels * self.dilation
+
+    @property
+    def lanes(self) -> int:
+        """int16 lanes of a channel's row: its padding, its inputs, and what the last output's last pair touches."""
+        inputs, outputs = (-(-size // self.dilation) for size in (self.in_h, self.out_h))
+        return max(self.pad // self.dilation + inputs, (outputs - 1) * self.stride + 2 * self.pairs) + 1
 
 
-def pairs(kernel: int) -> int:
-    """Registers of weights; the odd pass of an even kernel needs one more."""
-    return kernel // 2 + 1
+def function_name(shape: Shape, *, line: bool) -> str:
+    """Of the assembly function; shapes that differ in length or padding alone share it."""
+    return f"kws_temporal_{shape.kernel}_{shape.stride}_{shape.step}_{'line' if line else 'rising'}"
 
 
-def lanes(in_h: int, out_h: int, kernel: int, stride: int, pad: int) -> int:
-    """int16 lanes of a channel's row: its padding, its inputs, and what the last output's last pair touches."""
-    return max(pad + in_h, (out_h - 1) * stride + 2 * pairs(kernel)) + 1
-
-
-def function_name(kernel: int, stride: int, channels: int, in_h: int, *, line: bool) -> str:
-    """Of the assembly function."""
-    return f"kws_temporal_{kernel}_{stride}_{channels}_{in_h}_{'line' if line else 'rising'}"
-
-
-def stream(weights: np.ndarray, first: np.ndarray, multiplier: np.ndarray, third: np.ndarray | None) -> np.ndarray:
-    """int32: by channel the pairs of `weights` (C, K) for even lanes, third where there is one, multiplier, first."""
+def pair_stream(weights: np.ndarray) -> np.ndarray:
+    """int32: by channel the pairs of `weights` (C, K) for even lanes."""
     channels, kernel = weights.shape
-    padded = np.zeros((channels, 2 * pairs(kernel)), np.int64)
+    padded = np.zeros((channels, 2 * (kernel // 2 + 1)), np.int64)
     padded[:, :kernel] = weights
     even = (padded[:, 0::2] & 0xFFFF) | ((padded[:, 1::2] & 0xFFFF) << 16)
-    columns = [even, *([] if third is None else [third[:, None]]), multiplier[:, None], first[:, None]]
-    return (np.concatenate(columns, 1).astype(np.int64) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    return even.astype(np.uint32).view(np.int32)
 
 
-def function_text(kernel: int, stride: int, channels: int, in_h: int, *, line: bool) -> str:
+def constant_stream(first: np.ndarray, multiplier: np.ndarray, third: np.ndarray | None) -> np.ndarray:
+    """int32: by channel third where there is one, multiplier, first."""
+    columns = [*([] if third is None else [third]), multiplier, first]
+    return (np.stack(columns, 1).astype(np.int64) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
+def function_text(shape: Shape, *, line: bool) -> str:
     """The C definition, under KWS_DSP."""
-    body = "\n".join(f'        "{text}\\n\\t"' for text in _instructions(kernel, stride, channels, in_h, line))
-    name = function_name(kernel, stride, channels, in_h, line=line)
+    body = "\n".join(f'        "{text}\\n\\t"' for text in _instructions(shape, line))
     return f"""\
 #if KWS_DSP
-/* {kernel} taps, stride {stride}, {channels} channels, {in_h} inputs each. */
-static __attribute__((naked, noinline)) void {name}(kws_temporal *temporal __attribute__((unused))) {{
+/* {shape.kernel} taps, stride {shape.stride}, {shape.step} bytes from a channel's input to its next. */
+static __attribute__((naked, noinline)) void {function_name(shape, line=line)}(
+    kws_temporal *temporal __attribute__((unused))) {{
     __asm__ volatile(
 {body}
     );
@@ -61,34 +91,43 @@ static __attribute__((naked, noinline)) void {name}(kws_temporal *temporal __att
 #endif"""
 
 
-def _instructions(kernel: int, stride: int, channels: int, in_h: int, line: bool) -> list[str]:
-    n = pairs(kernel)
+def _instructions(shape: Shape, line: bool) -> list[str]:
+    n = shape.pairs
     constants = ["r7", "r8", "r9"] if line else ["r8", "r9"]  # third, multiplier, center
     held = ", ".join(constants)
+    copy = [*_stepping("ldrb r0, [r1]", "r1", shape.step), "strb r0, [r2], #2"]
     text = [
         "push {r0, r4-r11, lr}",  # [sp, #16] once the block below is there
         "sub sp, sp, #16",  # third, multiplier, center (without third: multiplier, center); [sp, #12]: first output
         "ldr r1, [r0, #40]",
         f"str r1, [sp, #{8 if line else 4}]",
         "mov lr, r0",
-        "1: ldr r1, [lr, #4]",  # this channel's inputs to lanes
+        "1: ldr r1, [lr, #4]",  # this channel's inputs to lanes, by fives, then the rest
         "add r2, r1, #1",
         "str r2, [lr, #4]",
         "ldr r2, [lr, #16]",
+        "ldrd r3, r4, [lr, #44]",
+        "cbz r3, 6f",
+        "2: " + copy[0],
+        *copy[1:],
+        *(4 * copy),
+        "subs r3, r3, #1",
+        "bne 2b",
+        "6: cbz r4, 8f",
+        "7: " + copy[0],
+        *copy[1:],
+        "subs r4, r4, #1",
+        "bne 7b",
+        "8:",
     ]
-    copy = [f"ldrb r0, [r1], #{channels}", "strb r0, [r2], #2"]
-    blocks, rest = divmod(in_h, 5)
-    if blocks > 1:
-        text += [f"mov r3, #{blocks}", "2: " + copy[0], copy[1], *(4 * copy), "subs r3, r3, #1", "bne 2b"]
-    else:
-        text += 5 * blocks * copy
-    text += rest * copy
     weights = "r0" if n == 1 else f"r0-r{n - 1}"
     text += [
         "ldr r10, [lr]",
+        "ldr r11, [lr, #20]",
         f"ldmia r10!, {{{weights}}}",
-        f"ldmia r10!, {{{', '.join(constants[:-1])}, r12}}",
+        f"ldmia r11!, {{{', '.join(constants[:-1])}, r12}}",
         "str r10, [lr]",
+        "str r11, [lr, #20]",
         "strd r7, r8, [sp]" if line else "str r8, [sp]",
         "ldr r10, [lr, #12]",
         "ldr r11, [lr, #8]",
@@ -99,9 +138,9 @@ def _instructions(kernel: int, stride: int, channels: int, in_h: int, line: bool
     ]
     if n <= IN_REGISTERS:
         text.append(f"ldr r9, [sp, #{8 if line else 4}]")
-    step = channels * (2 if stride == 1 else 1)
+    step = shape.step * (2 if shape.stride == 1 else 1)
     text += _pass("3", n, step, line, held)
-    if stride == 1:
+    if shape.stride == 1:
         for i in range(n - 1, 0, -1):  # (w0, w1), (w2, w3) ... -> (0, w0), (w1, w2), ...
             text += [f"lsr r6, r{i - 1}, #16", f"orr r{i}, r6, r{i}, lsl #16"]
         text += [
@@ -109,7 +148,7 @@ def _instructions(kernel: int, stride: int, channels: int, in_h: int, line: bool
             "ldr lr, [sp, #16]",
             "ldr r10, [lr, #12]",
             "ldr r11, [sp, #12]",
-            f"add r11, r11, #{channels}",
+            f"add r11, r11, #{shape.step}",
             "ldr lr, [lr, #28]",
             "cmp r10, lr",
             "beq 5f",
@@ -146,11 +185,13 @@ def _pass(label: str, n: int, step: int, line: bool, held: str) -> list[str]:
         f"smmla {acc}, {acc}, r8, r9",
         f"ssat {acc}, #8, {acc}, asr #12",
         "cmp r10, lr",
-        f"strb {acc}, [r11], #{step}",
+        *_stepping(f"strb {acc}, [r11]", "r11", step),
         f"bne {label}b",
     ]
 
 
-def plan_passes(out_h: int, stride: int) -> tuple[int, int]:
-    """Outputs of the even and of the odd pass."""
-    return (math.ceil(out_h / 2), out_h // 2) if stride == 1 else (out_h, 0)
+def _stepping(access: str, base: str, step: int) -> list[str]:
+    """An access through `base`, which is moved on by `step` bytes without touching the flags."""
+    if step <= POST_INDEX:
+        return [f"{access}, #{step}"]
+    return [access, f"add {base}, {base}, #{step}"]

@@ -89,17 +89,18 @@ def _conv_step(
     padded = math.ceil(taps / TILE) * TILE
     sums, low, high = sum_bounds(flat)
     output = lower_output(
-        constants, operator, sums, low, high, _bias(program, operator, out_c), multipliers, source, target,
+        operator, sums, low, high, _bias(program, operator, out_c), multipliers, source, target,
         rounds_once=rounds_once,
     )  # fmt: skip
     in_h, in_w, in_c, out_h, out_w, _, kernel_h, kernel_w = sizes
     one_column = out_w == 1 and in_w == 1 and kernel_h == 1 and kernel_w == 1
     is_narrow = fits(taps) and contiguous and one_column and output.is_line and not _is_shared(program, weights)
     name = _weight_name(constants, operator, weights, flat, output, is_narrow=is_narrow)
+    result = output.text(constants, operator.index, off_dsp=is_narrow)
     stride, dilation = operator.stride, operator.dilation
     fields = f"""\
     .weights = {name},
-    .output = {output.text},
+    .output = {result},
     .in_h = {in_h}, .in_w = {in_w}, .in_c = {in_c},
     .out_h = {out_h}, .out_w = {out_w}, .out_c = {out_c},
     .kernel_h = {kernel_h}, .kernel_w = {kernel_w},
@@ -110,8 +111,8 @@ def _conv_step(
     layer = constants.struct(("layer", operator.index), f"conv_{operator.index}", "kws_conv", fields, CONV_BYTES)
     call = f"kws_conv_s8(&{layer}, {{0}}, {{out}}, {{scratch}});"
     if is_narrow:
-        function = function_name(taps, line=output.form == "KWS_LINE")
-        constants.functions[function] = function_text(taps, line=output.form == "KWS_LINE")
+        function = function_name(taps, line=output.third is not None)
+        constants.functions[function] = function_text(taps, line=output.third is not None)
         call = f"KWS_CONV_NARROW({function}, &{layer}, {{0}}, {{out}}, {{scratch}});"
     return Step(
         operator=operator,
@@ -131,8 +132,8 @@ def _weight_name(
     """The const weights, in the layout of each instruction set."""
     scaled = flat.astype(np.int16) * (LINE_WEIGHT if output.is_line else 1)
     if is_narrow:
-        first, multiplier, third = output.columns
-        dsp = stream(scaled, first, multiplier, third if output.form == "KWS_LINE" else None)
+        first, multiplier, _ = output.columns
+        dsp = stream(scaled, first, multiplier, output.third)
     else:
         dsp = tiled_pairs(scaled)
     variants = [("KWS_DSP", "kws_conv_weight", dsp), ("", "kws_conv_weight", flat)]
@@ -158,26 +159,25 @@ def lower_depthwise(program: Program, operator: Operator, constants: Constants) 
     flat = weights.data.reshape(-1, channels).T  # (C, kh * kw)
     sums, low, high = sum_bounds(flat)
     output = lower_output(
-        constants, operator, sums, low, high, _bias(program, operator, channels),
+        operator, sums, low, high, _bias(program, operator, channels),
         _multipliers(source, weights, target, channels), source, target,
     )  # fmt: skip
-    shape = (kernel[0], operator.stride[0], channels, in_h)
-    is_temporal = (
-        temporal.fits(*shape[:3]) and in_w == 1 and kernel[1] == 1 and operator.dilation[0] == 1 and output.is_line
-        and not _is_shared(program, weights)
+    shape = temporal.Shape(
+        kernel[0], operator.stride[0], operator.dilation[0], channels, in_h, out_h, pads[0]
     )  # fmt: skip
+    is_temporal = in_w == 1 and kernel[1] == 1 and output.is_line and shape.is_served
     if is_temporal:
-        first, multiplier, third = output.columns
-        pairs = temporal.stream(
-            flat.astype(np.int16) * LINE_WEIGHT, first, multiplier, third if output.form == "KWS_LINE" else None
-        )
+        pairs = temporal.pair_stream(flat.astype(np.int16) * LINE_WEIGHT)
         variants = [("KWS_DSP", "int32_t", pairs), ("", "int8_t", weights.data)]
         name = constants.either(("temporal", weights.buffer), f"weights_{operator.index}", variants)
+        line = temporal.constant_stream(output.columns[0], output.columns[1], output.third)
+        line_name = constants.on_dsp(("line", operator.index), f"line_{operator.index}", "int32_t", line)
     else:
         name = constants.array(("depthwise", weights.buffer), f"weights_{operator.index}", "int8_t", weights.data)
+    result = output.text(constants, operator.index, off_dsp=is_temporal)
     fields = f"""\
     .weights = (const int8_t *)(const void *){name},
-    .output = {output.text},
+    .output = {result},
     .in_h = {in_h}, .in_w = {in_w}, .channels = {channels},
     .out_h = {out_h}, .out_w = {out_w},
     .kernel_h = {kernel[0]}, .kernel_w = {kernel[1]},
@@ -190,13 +190,12 @@ def lower_depthwise(program: Program, operator: Operator, constants: Constants) 
     )  # fmt: skip
     call, scratch = f"kws_depthwise_s8(&{layer}, {{0}}, {{out}});", 0
     if is_temporal:
-        line = output.form == "KWS_LINE"
-        function = temporal.function_name(*shape, line=line)
-        constants.functions[function] = temporal.function_text(*shape, line=line)
-        lanes = temporal.lanes(in_h, out_h, kernel[0], operator.stride[0], pads[0])
-        even, odd = temporal.plan_passes(out_h, operator.stride[0])
-        call = f"KWS_DEPTHWISE_TEMPORAL({function}, &{layer}, {{0}}, {{out}}, {{scratch}}, {lanes}u, {even}u, {odd}u);"
-        scratch = 2 * lanes
+        function = temporal.function_name(shape, line=output.third is not None)
+        constants.functions[function] = temporal.function_text(shape, line=output.third is not None)
+        call = (
+            f"kws_depthwise_temporal({function}, &{layer}, {line_name}, {{0}}, {{out}}, {{scratch}}, {shape.lanes}u);"
+        )
+        scratch = 2 * shape.lanes
     return Step(
         operator=operator,
         kernel="kws_depthwise_s8",

@@ -23,14 +23,35 @@ class Output:
     """A kws_output.
 
     Attributes:
-        text: its initialiser.
         form: "KWS_RISING", "KWS_LINE", "KWS_ROUND_TWICE" or "KWS_ROUND_ONCE".
         columns: first, multiplier, third, each (C,) int64.
+        zero_point, q_min, q_max: of the output.
     """
 
-    text: str
     form: str
     columns: tuple[np.ndarray, np.ndarray, np.ndarray]
+    zero_point: int
+    q_min: int
+    q_max: int
+
+    def text(self, constants: Constants, index: int, *, off_dsp: bool = False) -> str:
+        """The initialiser, its columns declared. `off_dsp`: on the DSP extension a kernel brings its own constants."""
+        names = []
+        for role, values in zip(("first", "multiplier", "third"), self.columns, strict=True):
+            if role == "third" and self.form == "KWS_RISING":
+                names.append("0")
+                continue
+            padded = np.zeros(-(-len(values) // TILE) * TILE, np.int32)
+            padded[: len(values)] = values
+            name = constants.array((role, index), f"{role}_{index}", "int32_t", padded, off_dsp=off_dsp)
+            names.append(f"KWS_OFF_DSP({name})" if off_dsp else name)
+        numbers = (center_of(self.zero_point), self.zero_point, self.q_min, self.q_max)
+        return f"{{{', '.join(names)}, {', '.join(map(str, numbers))}, {self.form}}}"
+
+    @property
+    def third(self) -> np.ndarray | None:
+        """The correction below zero, None for KWS_RISING."""
+        return None if self.form == "KWS_RISING" else self.columns[2]
 
     @property
     def is_line(self) -> bool:
@@ -39,13 +60,12 @@ class Output:
 
 
 def lower_output(
-    constants: Constants, operator: Operator, sums: np.ndarray, low: np.ndarray, high: np.ndarray, bias: np.ndarray,
+    operator: Operator, sums: np.ndarray, low: np.ndarray, high: np.ndarray, bias: np.ndarray,
     multipliers: np.ndarray, source: Tensor, target: Tensor, *, rounds_once: bool = False,
 ) -> Output:  # fmt: skip
     """A layer's kws_output.
 
     Args:
-        constants: takes the channels' table.
         operator: whose output.
         sums: (C,) sums of each channel's weights, for the zero point's share.
         low, high: (C,) bounds of the sum of weight * input.
@@ -65,16 +85,7 @@ def lower_output(
     else:
         form = "KWS_LINE" if line.negative.any() else "KWS_RISING"
         columns = (line.offset, line.multiplier, line.negative)
-    names = []
-    for role, values in zip(("first", "multiplier", "third"), columns, strict=True):
-        if role == "third" and form == "KWS_RISING":
-            names.append("0")
-            continue
-        padded = np.zeros(-(-len(values) // TILE) * TILE, np.int32)
-        padded[: len(values)] = values
-        names.append(constants.array((role, operator.index), f"{role}_{operator.index}", "int32_t", padded))
-    center = center_of(target.zero_point)
-    return Output(f"{{{', '.join(names)}, {center}, {target.zero_point}, {q_min}, {q_max}, {form}}}", form, columns)
+    return Output(form, columns, target.zero_point, q_min, q_max)
 
 
 def sum_bounds(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ SOFTMAX_BYTES = 16
 def lower_softmax(program: Program, operator: Operator, constants: Constants) -> Step:
     """One row; the output is 1/256 a step from -128, as TFLite fixes it."""
     source, target = program.tensors[operator.inputs[0]], program.tensors[operator.outputs[0]]
-    classes = source.shape[-1]
+    classes = source.shape[-1] if source.shape else 0
     if source.size != classes or target.size != classes:
         raise ExportError(f"SOFTMAX at {operator.index} has the shape {source.shape}, expected one row")
     if one_scale(target) != (1 / 256, -128):
@@ -23,6 +23,8 @@ def lower_softmax(program: Program, operator: Operator, constants: Constants) ->
             "expected 1/256 and -128"
         )
     small(source.name, classes)
+    if not 0 < operator.beta < math.inf:
+        raise ExportError(f"SOFTMAX at {operator.index} has the beta {operator.beta:g}, expected a positive number")
     real = min(operator.beta * one_scale(source)[0] * (1 << (31 - INTEGER_BITS)), float((1 << 31) - 1))
     m, shift = quantize_multiplier(real)
     if not 0 <= shift <= 30:

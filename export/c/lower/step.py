@@ -47,12 +47,24 @@ class Constants:
     names: dict[tuple, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)  # name -> C text, for a kernel made for a model's shapes
 
-    def array(self, key: tuple, stem: str, c_type: str, values: np.ndarray) -> str:
-        """The name of a const array with these values, declared at its first use. `key` says when two are the same."""
+    def array(self, key: tuple, stem: str, c_type: str, values: np.ndarray, *, off_dsp: bool = False) -> str:
+        """The name of a const array with these values, declared at its first use. `key` says when two are the same.
+
+        `off_dsp`: it is not there on the DSP extension; write KWS_OFF_DSP(name).
+        """
         if key not in self.names:
             name = self._new(key, stem)
-            self.declarations[name] = f"static const {c_type} {name}[{values.size}] = {braces(values.reshape(-1))};"
+            text = f"static const {c_type} {name}[{values.size}] = {braces(values.reshape(-1))};"
+            self.declarations[name] = f"#if !KWS_DSP\n{text}\n#endif" if off_dsp else text
             self.bytes[name] = values.nbytes
+        return self.names[key]
+
+    def on_dsp(self, key: tuple, stem: str, c_type: str, values: np.ndarray) -> str:
+        """The name of a const array that is there on the DSP extension alone."""
+        if key not in self.names:
+            name = self._new(key, stem)
+            text = f"static const {c_type} {name}[{values.size}] = {braces(values.reshape(-1))};"
+            self.declarations[name] = f"#if KWS_DSP\n{text}\n#endif"
         return self.names[key]
 
     def either(self, key: tuple, stem: str, variants: Iterable[tuple[str, str, np.ndarray]]) -> str:

@@ -20,6 +20,13 @@
 #define KWS_DSP 0
 #endif
 
+/* A constant that is there unless the DSP extension's kernels bring their own. */
+#if KWS_DSP
+#define KWS_OFF_DSP(name) 0
+#else
+#define KWS_OFF_DSP(name) name
+#endif
+
 /* How a channel's accumulator becomes its int8 output. Four forms, chosen when the sources were generated:
  *
  * KWS_RISING, KWS_LINE   a line proven to take the same 255 steps as TFLite's arithmetic for every accumulator that the
