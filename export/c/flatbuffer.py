@@ -34,7 +34,8 @@ class Buffer:
         """Refuse a range that is not wholly inside the file."""
         if position < 0 or size < 0 or position + size > len(self.content):
             raise ExportError(
-                f"{self.name} is damaged: it points to byte {position + size:,} of {len(self.content):,}; export it again"
+                f"{self.name} is damaged: it points to byte {position + size:,} of {len(self.content):,}; "
+                "export it again"
             )
 
     def follow(self, position: int) -> int:
@@ -72,13 +73,13 @@ class Table:
         return [Table(self.buffer, self.buffer.follow(start + 4 * index)) for index in range(count)]
 
     def array(self, field: int, dtype: str) -> np.ndarray | None:
-        """A vector of numbers as a copy, or None where absent."""
+        """A vector of numbers, read-only and where it can be a view of the file, or None where absent."""
         place = self._place(field)
         if place is None:
             return None
         kind = np.dtype(dtype).newbyteorder("<")
         start, count = self._vector(place, kind.itemsize)
-        return np.frombuffer(self.buffer.content, kind, count, start).astype(dtype)
+        return np.frombuffer(self.buffer.content, kind, count, start).astype(dtype, copy=False)
 
     def text(self, field: int) -> str:
         """A string, "" where absent; bytes that are not UTF-8 are replaced."""

@@ -15,6 +15,8 @@ from kws_dendrite.export.c.program import Activation, Operator, Padding, Program
 IDENTIFIER = b"TFL3"
 MAX_ELEMENTS = 1 << 22  # of one tensor; far above any microcontroller's memory
 MAX_TENSORS, MAX_OPERATORS = 4096, 2048
+MAX_RANK, MAX_INPUTS, MAX_LABEL = 8, 64, 200
+LEAST_SCALE, LARGEST_SCALE = 1e-20, 1e6  # of int8; beyond them TFLite's own float32 steps overflow
 
 OPERATORS = {
     0: "ADD", 1: "AVERAGE_POOL_2D", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 9: "FULLY_CONNECTED",
@@ -22,7 +24,12 @@ OPERATORS = {
     41: "SUB", 114: "QUANTIZE",
 }  # fmt: skip
 _TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
+_PADDINGS: dict[int, Padding] = {0: "same", 1: "valid"}
 _ACTIVATIONS: dict[int, Activation] = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
+_INPUTS = {  # least and largest number; the last may be left out where there are three
+    "ADD": (2, 2), "SUB": (2, 2), "MUL": (2, 2), "RESHAPE": (1, 2), "CONCATENATION": (1, MAX_INPUTS), "CONV_2D": (2, 3),
+    "DEPTHWISE_CONV_2D": (2, 3), "FULLY_CONNECTED": (2, 3),
+}  # fmt: skip
 _FUSED_FIELD = {  # where each kind's options hold fused_activation_function
     "ADD": 0, "SUB": 0, "MUL": 0, "FULLY_CONNECTED": 0, "CONCATENATION": 1, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 4,
     "AVERAGE_POOL_2D": 5, "MAX_POOL_2D": 5,
@@ -73,8 +80,11 @@ def parse_program(content: bytes, *, name: str = "model") -> Program:
 
 
 def _tensor(table: Table, index: int, buffers: list[Table], name: str) -> Tensor:
-    label = table.text(3) or str(index)
-    shape = tuple(int(size) for size in _array(table, 0, "int32"))
+    label = table.text(3)[:MAX_LABEL] or str(index)
+    extents = _array(table, 0, "int32")
+    if len(extents) > MAX_RANK:
+        raise ExportError(f"{name}: tensor {label!r} has {len(extents):,} axes, expected at most {MAX_RANK}")
+    shape = tuple(int(size) for size in extents)
     signature = table.array(7, "int32")
     if any(size < 0 for size in shape) or (signature is not None and (signature < 0).any()):
         raise ExportError(f"{name}: tensor {label!r} has a dynamic shape; export it with a batch of 1 and fixed sizes")
@@ -103,7 +113,7 @@ def _tensor(table: Table, index: int, buffers: list[Table], name: str) -> Tensor
                 f"{name} is damaged: tensor {label!r} of shape {shape} has {len(content):,} bytes, "
                 f"expected {size * kind.itemsize:,}"
             )
-        data = np.frombuffer(content.tobytes(), kind).astype(dtype).reshape(shape)
+        data = content.view(kind).astype(dtype, copy=False).reshape(shape)  # many tensors may share one buffer
         data.setflags(write=False)
     elif buffers[buffer].number(1, "uint64") > 1:
         raise ExportError(f"{name}: tensor {label!r} lies outside the flatbuffer; expected a file below 2 GB")
@@ -118,6 +128,11 @@ def _quantization(table: Table | None, dtype: str, label: str, name: str) -> tup
         raise ExportError(f"{name}: tensor {label!r} has {len(scales)} scales and {len(zero_points)} zero points")
     if len(scales) and not (np.isfinite(scales).all() and (scales > 0).all()):
         raise ExportError(f"{name}: tensor {label!r} has a quantisation scale that is not a positive number")
+    if dtype == "int8" and len(scales) and not (scales.min() >= LEAST_SCALE and scales.max() <= LARGEST_SCALE):
+        raise ExportError(
+            f"{name}: tensor {label!r} has quantisation scales of {scales.min():g} to {scales.max():g}, expected "
+            f"{LEAST_SCALE:g} to {LARGEST_SCALE:g}"
+        )
     if dtype == "int8" and len(zero_points) and not (zero_points.min() >= -128 and zero_points.max() <= 127):
         raise ExportError(f"{name}: tensor {label!r} has a zero point outside int8")
     return scales, zero_points
@@ -135,11 +150,17 @@ def _operator(table: Table, index: int, codes: list[int], tensors: tuple[Tensor,
         )
     kind = OPERATORS[code]
     inputs, outputs = _indices(table, 1), _indices(table, 2)
+    if len(inputs) > MAX_INPUTS or len(outputs) > MAX_INPUTS:
+        raise ExportError(f"{name}: {kind} at {index} has {len(inputs):,} inputs and {len(outputs):,} outputs")
     for tensor in (*inputs, *outputs):
         if not -1 <= tensor < len(tensors):
             raise ExportError(f"{name} is damaged: operator {index} names tensor {tensor} of {len(tensors)}")
-    if not inputs or inputs[0] < 0 or len(outputs) != 1 or outputs[0] < 0:
-        raise ExportError(f"{name} is damaged: {kind} at {index} has inputs {inputs} and outputs {outputs}")
+    least, most = _INPUTS.get(kind, (1, 1))
+    left_out = [place for place, tensor in enumerate(inputs) if tensor < 0]
+    if not least <= len(inputs) <= most or any(place != 2 or most != 3 for place in left_out):
+        raise ExportError(f"{name}: {kind} at {index} has the inputs {inputs}, expected {least} to {most}")
+    if len(outputs) != 1 or outputs[0] < 0:
+        raise ExportError(f"{name}: {kind} at {index} has the outputs {outputs}, expected 1")
     return Operator(index, kind, inputs, outputs, **_options(table.table(4), kind, index, name))
 
 
@@ -155,8 +176,10 @@ def _options(options: Table | None, kind: str, index: int, name: str) -> dict:
             raise ExportError(f"{name}: {kind} at {index} has the fused activation {code}, which has no C kernel")
         found["activation"] = _ACTIVATIONS[code]
     if kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"):
-        padding: Padding = "valid" if int(number(0, "int8")) == 1 else "same"
-        found["padding"] = padding
+        code = int(number(0, "int8"))
+        if code not in _PADDINGS:
+            raise ExportError(f"{name}: {kind} at {index} has the padding {code}, expected 0 or 1")
+        found["padding"] = _PADDINGS[code]
         found["stride"] = (int(number(2)), int(number(1)))
     if kind == "CONV_2D":
         found["dilation"] = (int(number(5, default=1)), int(number(4, default=1)))
@@ -167,6 +190,8 @@ def _options(options: Table | None, kind: str, index: int, name: str) -> dict:
         found["window"] = (int(number(4)), int(number(3)))
     if kind == "SOFTMAX":
         found["beta"] = float(number(0, "float32"))
+    if kind == "FULLY_CONNECTED" and int(number(1, "int8")) != 0:
+        raise ExportError(f"{name}: FULLY_CONNECTED at {index} has shuffled weights, which have no C kernel")
     if kind == "CONCATENATION":
         found["axis"] = int(number(0))
     for key in ("stride", "dilation", "window"):
@@ -180,9 +205,11 @@ def _border(subgraph: Table, field: int, tensors: tuple[Tensor, ...], which: str
     if len(indices) != 1 or not 0 <= indices[0] < len(tensors):
         raise ExportError(f"{name} has {len(indices)} {which} tensors, expected 1")
     tensor = tensors[int(indices[0])]
+    if tensor.data is not None:
+        raise ExportError(f"{name}: the {which} is a constant, expected a tensor that is computed")
     if tensor.dtype != "int8" or len(tensor.scales) != 1:
         raise ExportError(f"{name}: the {which} is {tensor.dtype}, expected int8 with one scale")
-    if tensor.shape[0] != 1:
+    if not tensor.shape or tensor.shape[0] != 1:
         raise ExportError(f"{name}: the {which} has the shape {tensor.shape}, expected a batch of 1")
     return int(indices[0])
 

@@ -24,6 +24,7 @@ import numpy as np
 
 SHIFT_IN = 10  # an accumulator's unit is 2^SHIFT_IN in u: how finely the steps can be placed
 SHIFT_OUT = 12
+MAX_CHANNELS = 2048  # more are left to TFLite's own form: looking for lines takes a millisecond each
 SEARCHED = 64  # multipliers tried on either side of the nominal one
 
 
@@ -155,7 +156,7 @@ def prove(
         q_min, q_max: the output's range; only the whole of int8 has a line, since its clamp is the saturation.
         multiply: which of the two roundings.
     """
-    if (q_min, q_max) != (-128, 127):
+    if (q_min, q_max) != (-128, 127) or len(m) > MAX_CHANNELS:
         return None
     low, high, bias, m, shift = (np.asarray(value, np.int64) for value in (low, high, bias, m, shift))
     if (np.maximum(np.abs(low), np.abs(high)) + np.abs(bias) >= 1 << (30 - SHIFT_IN)).any() or (shift > -3).any():

@@ -57,7 +57,7 @@ def lower_concat(program: Program, operator: Operator, constants: Constants) -> 
         if one_scale(tensor) != one_scale(target):
             raise ExportError(
                 f"CONCATENATION at {operator.index}: {tensor.name!r} has scale {tensor.scale:g} and zero point "
-                f"{tensor.zero_point}, its output {target.scale:g} and {target.zero_point}; int8 runtimes copy bytes here"
+                f"{tensor.zero_point}, its output {target.scale:g} and {target.zero_point}; int8 runtimes copy bytes"
             )
     rows = math.prod(target.shape[:axis])
     widths = [math.prod(tensor.shape[axis:]) for tensor in sources]
