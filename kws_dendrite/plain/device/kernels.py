@@ -1,0 +1,353 @@
+"""Which kernel runs an operator, and how often each part of its loops runs: the counts that cost is linear in.
+
+A count is what the C's own loops do (positions, tiles of four channels, words copied, taps inside the input); what one
+of each costs is measured by core (`scripts/measure_device_costs.py`), never written here.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from kws_dendrite.plain.device.emitted import Emitted
+from kws_dendrite.plain.graph import Shape
+
+Isa = Literal["portable", "dsp", "helium"]
+Counts = dict[str, float]
+ISAS: dict[str, Isa] = {
+    "cortex-m3": "portable", "cortex-m4": "dsp", "cortex-m7": "dsp", "cortex-m33": "dsp", "cortex-m55": "helium",
+}  # fmt: skip
+TILE = 4
+NARROW_TAPS = 14
+TEMPORAL_PAIRS, TEMPORAL_STEP, TEMPORAL_NEAR = 5, 4095, 255
+HELIUM_NARROW, HELIUM_SLOT, COLUMN_BYTES = 16, 64, 192
+DSP_MEAN = 255  # values of which two sums fit a word
+
+
+def kernel_of(operator: Emitted, isa: Isa) -> str:
+    """The kernel that runs the operator; "" where nothing runs."""
+    match operator.operator:
+        case "RESHAPE":
+            return ""
+        case "CONV_2D" | "FULLY_CONNECTED":
+            return "narrow" if isa == "dsp" and is_narrow(operator) else "conv"
+        case "DEPTHWISE_CONV_2D":
+            return "temporal" if isa == "dsp" and is_temporal(operator) else "depthwise"
+        case "ADD" | "SUB":
+            return "sum"
+        case "MUL":
+            return "product"
+        case "AVERAGE_POOL_2D":
+            return "average_pool"
+        case "MAX_POOL_2D":
+            return "max_pool"
+        case "SOFTMAX":
+            return "softmax"
+        case "CONCATENATION":
+            return "concat"
+    return "table"
+
+
+def is_narrow(operator: Emitted) -> bool:
+    """Whether the DSP build has the inputs of a position in registers."""
+    one_column = operator.out_plane[1] == 1 and operator.plane[1] == 1 and operator.window == (1, 1)
+    served = operator.taps <= NARROW_TAPS and operator.taps % 4 != 3
+    return served and operator.contiguous and one_column and operator.form != "round" and not operator.shared
+
+
+def is_temporal(operator: Emitted) -> bool:
+    """Whether the DSP build has the weights of a channel in registers; a dilation apart, as many undilated layers."""
+    (kernel, across), stride, dilation = operator.window, operator.stride[0], operator.dilation[0]
+    apart = dilation == 1 or (stride == 1 and operator.pads[0] % dilation == 0)
+    served = pairs(kernel) <= TEMPORAL_PAIRS and stride in (1, 2) and apart
+    served = served and 2 * operator.plane[2] * dilation <= TEMPORAL_STEP
+    return served and operator.plane[1] == 1 and across == 1 and operator.form in ("line", "rising")
+
+
+def pairs(kernel: int) -> int:
+    """Registers of weights of a temporal kernel."""
+    return kernel // 2 + 1
+
+
+def lanes(operator: Emitted) -> int:
+    """int16 lanes of a temporal kernel's row, of one of the layers that a dilation makes of it."""
+    (kernel, _), (stride, _), (dilation, _) = operator.window, operator.stride, operator.dilation
+    inputs, outputs = math.ceil(operator.plane[0] / dilation), math.ceil(operator.out_plane[0] / dilation)
+    return max(operator.pads[0] // dilation + inputs, (outputs - 1) * stride + 2 * pairs(kernel)) + 1
+
+
+def count(operator: Emitted, isa: Isa) -> Counts:
+    """How often each part of the kernel runs."""
+    return {name: float(value) for name, value in _COUNT[kernel_of(operator, isa)](operator, isa).items() if value}
+
+
+def _inside(operator: Emitted) -> tuple[list[int], list[int]]:
+    """By output row and by output column, how many of the window's taps lie inside the input."""
+    axes = []
+    for axis in range(2):
+        starts = np.arange(operator.out_plane[axis]) * operator.stride[axis] - operator.pads[axis]
+        taps = starts[:, None] + np.arange(operator.window[axis]) * operator.dilation[axis]
+        axes.append(((taps >= 0) & (taps < operator.plane[axis])).sum(1).tolist())
+    return axes[0], axes[1]
+
+
+def _conv(operator: Emitted, isa: Isa) -> Counts:
+    height, width, outputs = operator.out_plane
+    positions, taps, channels = height * width, operator.taps, operator.plane[2]
+    rows, columns = _inside(operator)
+    blocks = sum(rows) * sum(columns)  # taps of the window inside, each `channels` values
+    outside = positions * math.prod(operator.window) - blocks
+    gathers = not operator.contiguous
+    form = operator.form
+    if isa == "helium":
+        return _conv_helium(operator, rows, columns)
+    counts: Counts = {"calls": 1, "positions": positions}
+    if gathers:
+        counts |= {
+            "gathers": positions, "gathered rows": positions * operator.window[0], "gathered taps": blocks,
+            "empty taps": outside, "empty values": outside * channels,
+        }  # fmt: skip
+    copies, size = (blocks, channels) if gathers else (positions, taps)
+    if isa == "dsp":
+        tiles = positions * math.ceil(outputs / TILE)
+        words = "lines" if form != "round" else "integers"
+        counts |= {
+            f"words to {words}": copies * (size // 4), f"bytes to {words}": copies * (size % 4),
+            f"{form} tiles": tiles, "tile steps": tiles * math.ceil(taps / TILE),
+            "last channels": positions * (outputs % TILE), "last tiles": positions * (outputs % TILE > 0),
+        }  # fmt: skip
+        return counts
+    if gathers:
+        counts |= {"copied blocks": copies * (size // 16), "copied words": copies * (size % 16 // 4)}
+        counts |= {"copied bytes": copies * (size % 4)}
+    counts |= {f"{form} outputs": positions * outputs, "products": positions * outputs * taps}
+    return counts
+
+
+def _conv_helium(operator: Emitted, rows: list[int], columns: list[int]) -> Counts:
+    """Groups of four positions that find room for their gathered patches, as the kernel forms them."""
+    height, width, outputs = operator.out_plane
+    taps, form = operator.taps, operator.form
+    slots = 4 if taps <= HELIUM_SLOT else 2
+    whole = operator.window[0] == 1 or (operator.plane[1] == operator.window[1] and operator.dilation[0] == 1)
+    whole = whole and (operator.window[1] == 1 or operator.dilation[1] == 1)
+    groups = count_ = gathered = total = 0
+    for row in rows:
+        for column in columns:
+            gathers = not whole or row < operator.window[0] or column < operator.window[1]
+            if count_ == 4 or (gathers and gathered == slots):
+                groups, count_, gathered = groups + 1, 0, 0
+            count_, gathered, total = count_ + 1, gathered + gathers, total + gathers
+    groups += count_ > 0
+    counts: Counts = {"calls": 1, "positions": height * width, "groups": groups, "gathers": total}
+    counts |= {"gathered rows": total * operator.window[0], "gathered taps": total * math.prod(operator.window)}
+    counts["gathered vectors"] = total * math.prod(operator.window) * math.ceil(operator.plane[2] / 16)
+    kind = "narrow" if taps <= HELIUM_NARROW else "wide"
+    counts |= {f"{kind} {form} outputs": groups * outputs, f"{kind} groups": groups}
+    if kind == "wide":
+        counts["vectors"] = groups * outputs * math.ceil(taps / 16)
+    return counts
+
+
+def _narrow(operator: Emitted, _: Isa) -> Counts:
+    height, width, outputs = operator.out_plane
+    positions, taps = height * width, operator.taps
+    registers = 2 * (taps // 4) + (taps % 4 > 0)
+    words = registers + 2 + (operator.form == "line")
+    return {
+        "calls": 1, "positions": positions, "words": positions * (taps // 4), "single bytes": positions * (taps % 4 == 1),
+        "two bytes": positions * (taps % 4 == 2), "outputs": positions * outputs, "pairs": positions * outputs * registers,
+        "loads": positions * outputs * math.ceil(words / 3), "loaded words": positions * outputs * words,
+        "corrections": positions * outputs * (operator.form == "line"),
+    }  # fmt: skip
+
+
+def _depthwise(operator: Emitted, isa: Isa) -> Counts:
+    height, width, channels = operator.out_plane
+    window, positions = operator.window, height * width
+    rows, columns = _inside(operator)
+    full = sum(row == window[0] for row in rows) * sum(column == window[1] for column in columns)
+    taps_inside = sum(rows) * sum(columns)
+    size = math.prod(window)
+    counts: Counts = {"calls": 1, "rows": height, "positions": positions}
+    form = operator.form
+    if isa == "helium":
+        return counts | _depthwise_helium(operator, rows, columns)
+    fours = channels // 4 if isa == "dsp" else 0
+    singles = channels - 4 * fours
+    counts |= {
+        "fours": positions * fours, f"{form} fours": positions * fours, "fours' rows": positions * fours * window[0],
+        "fours' taps": full * size * fours, "fours' edge taps": (taps_inside - full * size) * fours,
+        "fours' empty taps": (positions * size - taps_inside) * fours,
+        "singles": positions * singles, f"{form} singles": positions * singles,
+        "singles' rows": positions * singles * window[0], "singles' taps": taps_inside * singles,
+        "singles' empty taps": (positions * size - taps_inside) * singles,
+    }  # fmt: skip
+    return counts
+
+
+def _depthwise_helium(operator: Emitted, rows: list[int], columns: list[int]) -> Counts:
+    """A channel at a time along time, 16 channels at a time elsewhere."""
+    height, width, channels = operator.out_plane
+    (size, across), positions, form = operator.window, height * width, operator.form
+    if is_column(operator):
+        steps = math.ceil(height / 8) if operator.stride[0] == 1 and form != "round" and height >= 8 else 0
+        most = (COLUMN_BYTES - HELIUM_NARROW) // operator.stride[0] + 1
+        return {
+            "columns": 1, "column parts": math.ceil(height / most), "column channels": channels,
+            "column loads": channels * math.ceil(operator.plane[0] / 8), f"column {form} steps": channels * steps,
+            "column ends": channels * (height % 8 > 0 and steps > 0),
+            f"column {form} values": 0 if steps else channels * height,
+        }  # fmt: skip
+    blocks = math.ceil(channels / 16)
+    full = sum(column == across for column in columns) * sum(rows)  # rows of taps that lie inside
+    doubles = full * (across // 2)
+    return {
+        "blocks": blocks, "weights": math.ceil(size * across * channels / 16), f"block {form} outputs": blocks * positions,
+        "block rows": blocks * positions * size, "block pairs": blocks * doubles,
+        "block taps": blocks * (positions * size * across - 2 * doubles),
+        "rounded values": positions * channels * (form == "round"),
+    }  # fmt: skip
+
+
+def is_column(operator: Emitted) -> bool:
+    """Whether Helium lays a channel's inputs out in time."""
+    one_column = operator.plane[1] == 1 and operator.window[1] == 1 and operator.dilation[0] == 1
+    return one_column and operator.window[0] <= HELIUM_NARROW
+
+
+def _temporal(operator: Emitted, _: Isa) -> Counts:
+    (size, _), channels = operator.window, operator.plane[2]
+    height, inputs = operator.out_plane[0], operator.plane[0]
+    n, line, twice, apart = pairs(size), operator.form == "line", operator.stride[0] == 1, min(operator.dilation[0], operator.out_plane[0])
+    outputs, row, layers = channels * height, lanes(operator), channels * apart
+    shares = [len(range(phase, inputs, apart)) for phase in range(apart)]  # inputs of each undilated layer
+    outs = [len(range(phase, height, apart)) for phase in range(apart)]
+    step = channels * apart
+    return {
+        "calls": 1, "layers": apart, "lanes": row * apart, "empty lanes": row * apart - inputs,
+        "channels": layers, "channels' pairs": layers * n, "channels' corrections": layers * line,
+        "channels of few pairs": layers * (n <= 3), "second passes": channels * twice * sum(out > 1 for out in outs),
+        "second passes' pairs": layers * twice * (n - 1), "inputs": channels * inputs,
+        "blocks of five": channels * sum(share // 5 for share in shares),
+        "inputs beyond": channels * sum(share % 5 for share in shares),
+        "far inputs": channels * inputs * (step > TEMPORAL_NEAR),
+        "outputs": outputs, "outputs' pairs": outputs * n, "outputs of some pairs": outputs * (n > 1),
+        "outputs of many pairs": outputs * (n > 3), "corrections": outputs * line,
+        "far outputs": outputs * (step * (2 if twice else 1) > TEMPORAL_NEAR),
+    }  # fmt: skip
+
+
+def merged_loops(operator: Emitted) -> list[tuple[int, int, int]]:
+    """A binary operator's loops, outermost first, neighbours merged: (extent, step of a, step of b)."""
+    shapes = [_aligned(shape, operator.shape) for shape in operator.inputs]
+    steps = [_strides(shape, operator.shape) for shape in shapes]
+    merged: list[tuple[int, int, int]] = []
+    for extent, a, b in zip(operator.shape, *steps, strict=True):
+        if extent == 1:
+            continue
+        outer = merged[-1] if merged else None
+        if outer and outer[1] == a * extent and outer[2] == b * extent and outer[0] * extent < 1 << 16:
+            merged[-1] = (outer[0] * extent, a, b)
+        else:
+            merged.append((extent, a, b))
+    return merged or [(1, 0, 0)]
+
+
+def _aligned(shape: Shape, like: Shape) -> Shape:
+    return (*(1,) * (len(like) - len(shape)), *shape)
+
+
+def _strides(shape: Shape, output: Shape) -> list[int]:
+    strides, step = [], 1
+    for size, extent in zip(reversed(shape), reversed(output), strict=True):
+        strides.append(0 if size == 1 and extent > 1 else step)
+        step *= size
+    return strides[::-1]
+
+
+def _sum(operator: Emitted, isa: Isa) -> Counts:
+    loops = merged_loops(operator)
+    n, rows = loops[-1][0], math.prod(extent for extent, *_ in loops[:-1])
+    counts: Counts = {"calls": 1, "rows": rows}
+    if operator.form == "round":
+        return counts | {"rounded values": rows * n}
+    both = loops[-1][1] and loops[-1][2]
+    if isa == "helium":
+        kind = "both" if both else "one" if loops[-1][1] or loops[-1][2] else "neither"
+        return counts | {f"rows of {kind}": rows, f"vectors of {kind}": rows * math.ceil(n / 4)}
+    if both:
+        return counts | {"fours": rows * (n // 4), "values": rows * (n % 4), "ends": rows * (n % 4 > 0)}
+    return counts | {"values": rows * n, "ends": rows, "broadcast rows": rows}
+
+
+def _product(operator: Emitted, _: Isa) -> Counts:
+    loops = merged_loops(operator)
+    rows = math.prod(extent for extent, *_ in loops[:-1])
+    return {"calls": 1, "rows": rows, "values": rows * loops[-1][0]}
+
+
+def _pool(operator: Emitted, isa: Isa) -> Counts:
+    height, width, channels = operator.out_plane
+    rows, columns = _inside(operator)
+    counts: Counter[str] = Counter({"calls": 1, "rows": height, "positions": height * width})
+    average = operator.operator == "AVERAGE_POOL_2D"
+    for row, times in Counter(rows).items():
+        for column, again in Counter(columns).items():
+            at = times * again
+            if isa == "helium":
+                blocks = math.ceil(channels / (8 if average else 16))
+                wide = "wide " if row * column > DSP_MEAN and average else ""
+                counts["blocks"] += at * blocks
+                counts["blocks' rows"] += at * blocks * row
+                counts[f"blocks' {wide}values"] += at * blocks * row * column
+                counts["values"] += at * channels
+                continue
+            fours = channels // 4 if isa == "dsp" and not (average and row * column > DSP_MEAN) else 0
+            singles = channels - 4 * fours
+            counts["fours"] += at * fours
+            counts["fours' rows"] += at * fours * row
+            counts["fours' values"] += at * fours * row * column
+            counts["singles"] += at * singles
+            counts["singles' rows"] += at * singles * row
+            counts["singles' values"] += at * singles * row * column
+    return counts
+
+
+def _softmax(operator: Emitted, _: Isa) -> Counts:
+    return {"calls": 1, "classes": math.prod(operator.shape)}
+
+
+def _table(operator: Emitted, isa: Isa) -> Counts:
+    values = math.prod(operator.shape)
+    return {"calls": 1, "vectors": math.ceil(values / 16)} if isa == "helium" else {"calls": 1, "values": values}
+
+
+def _concat(operator: Emitted, _: Isa) -> Counts:
+    rows = math.prod(operator.shape[:-1])
+    counts: Counter[str] = Counter({"operands": len(operator.inputs)})
+    for shape in operator.inputs:
+        width = shape[-1]
+        counts["rows"] += rows
+        counts["copied blocks"] += rows * (width // 16)
+        counts["copied words"] += rows * (width % 16 // 4)
+        counts["copied bytes"] += rows * (width % 4)
+    return counts
+
+
+_COUNT: dict[str, Callable[[Emitted, Isa], Counts]] = {
+    "": lambda operator, isa: {},
+    "conv": _conv,
+    "narrow": _narrow,
+    "depthwise": _depthwise,
+    "temporal": _temporal,
+    "sum": _sum,
+    "product": _product,
+    "average_pool": _pool,
+    "max_pool": _pool,
+    "softmax": _softmax,
+    "table": _table,
+    "concat": _concat,
+}
