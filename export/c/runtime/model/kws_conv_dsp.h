@@ -3,25 +3,35 @@
 
 static inline int kws_is_line(const kws_output *output) { return output->form <= KWS_LINE; }
 
+/* Bytes 0 to 3 of two words of halves, (0, 2) and (1, 3), to lanes in order. */
+static inline void kws_store_lanes(uint32_t even, uint32_t odd, kws_lane *to) {
+    uint32_t low, high;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(low) : "r"(even), "r"(odd));
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(high) : "r"(odd), "r"(even));
+    memcpy(to, &low, 4);
+    memcpy(to + 2, &high, 4);
+}
+
 /* n int8 -> int16 lanes in order: times 2^8 for a line, as they are otherwise. */
 static inline void kws_fill_lanes(const int8_t *from, kws_lane *to, uint32_t n, const kws_output *output) {
     const int line = kws_is_line(output);
-    for (; n >= 4; n -= 4, from += 4, to += 4) {
-        uint32_t bytes, even, odd, low, high;
-        memcpy(&bytes, from, 4);
-        if (line) {
-            even = (bytes << 8) & 0xff00ff00u;
-            odd = bytes & 0xff00ff00u;
-        } else {
+    const int8_t *const fours = from + (n & ~3u), *const end = from + n;
+    if (line) {
+        for (; from != fours; from += 4, to += 4) {
+            uint32_t bytes;
+            memcpy(&bytes, from, 4);
+            kws_store_lanes((bytes << 8) & 0xff00ff00u, bytes & 0xff00ff00u, to);
+        }
+    } else {
+        for (; from != fours; from += 4, to += 4) {
+            uint32_t bytes, even, odd;
+            memcpy(&bytes, from, 4);
             __asm__("sxtb16 %0, %1" : "=r"(even) : "r"(bytes));
             __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(bytes));
+            kws_store_lanes(even, odd, to);
         }
-        __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(low) : "r"(even), "r"(odd));
-        __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(high) : "r"(odd), "r"(even));
-        memcpy(to, &low, 4);
-        memcpy(to + 2, &high, 4);
     }
-    for (; n; n--) {
+    while (from != end) {
         *to++ = (kws_lane)(line ? *from * 256 : *from);
         from++;
     }

@@ -1,0 +1,138 @@
+"""The kernels of Arm's DSP extension, each alone in a model, on an emulated core: every byte is LiteRT's.
+
+What is portable is held to LiteRT in test_export_c_exact; here are the shapes that make the generator and the kernels
+choose between their ways.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+from native import reference_outputs
+from tflite_builder import TFLiteBuilder
+
+from kws_dendrite.export.benchmark.device import decide
+from kws_dendrite.export.c import write_c
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
+    reason="needs the packages gcc-arm-none-eabi and qemu-system-arm",
+)
+CLIPS = 8
+
+# kind, (H, W, C), outputs, (kh, kw), stride, dilation, padding, activation
+NARROW = [("CONV_2D", (7, 1, taps), 1 + taps % 5, (1, 1), 1 + taps % 2, (1, 1), "valid", act)
+          for taps, act in zip(range(1, 15), 7 * ("relu", "none"), strict=True)]  # fmt: skip
+TILES = [
+    ("CONV_2D", (9, 1, 16), 4, (1, 1), 1, (1, 1), "same", "relu"),
+    ("CONV_2D", (9, 1, 17), 7, (1, 1), 2, (1, 1), "same", "none"),
+    ("CONV_2D", (11, 1, 5), 6, (3, 1), 1, (1, 1), "same", "none"),
+    ("CONV_2D", (11, 1, 4), 9, (4, 1), 3, (1, 1), "valid", "relu"),
+    ("CONV_2D", (13, 1, 3), 5, (3, 1), 1, (2, 1), "same", "none"),
+    ("CONV_2D", (9, 6, 1), 8, (4, 3), 2, (1, 1), "same", "relu"),
+    ("CONV_2D", (6, 5, 3), 3, (3, 3), 1, (1, 1), "same", "relu6"),
+    ("CONV_2D", (5, 4, 16), 12, (3, 3), 1, (1, 1), "valid", "none"),
+]
+TEMPORAL = [
+    *(("DEPTHWISE_CONV_2D", (12 + kernel, 1, 5), 5, (kernel, 1), 1, (1, 1), "same", act)
+      for kernel, act in zip(range(1, 10), 5 * ("none", "relu"), strict=False)),
+    ("DEPTHWISE_CONV_2D", (19, 1, 3), 3, (9, 1), 2, (1, 1), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (18, 1, 7), 7, (5, 1), 2, (1, 1), "valid", "relu"),
+    ("DEPTHWISE_CONV_2D", (20, 1, 3), 3, (9, 1), 1, (3, 1), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (23, 1, 4), 4, (3, 1), 1, (4, 1), "same", "relu"),
+    ("DEPTHWISE_CONV_2D", (17, 1, 2), 2, (5, 1), 1, (2, 1), "valid", "none"),
+    ("DEPTHWISE_CONV_2D", (9, 1, 130), 130, (3, 1), 1, (1, 1), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (1, 1, 6), 6, (3, 1), 1, (1, 1), "same", "none"),
+]  # fmt: skip
+GROUPS = [
+    ("DEPTHWISE_CONV_2D", (15, 1, 9), 9, (11, 1), 1, (1, 1), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (15, 1, 4), 4, (4, 1), 1, (2, 1), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (7, 5, 10), 10, (3, 3), 1, (1, 1), "same", "relu"),
+    ("DEPTHWISE_CONV_2D", (7, 6, 5), 5, (3, 5), 2, (1, 1), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (8, 7, 6), 6, (3, 3), 1, (2, 3), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (6, 6, 4), 4, (2, 3), 1, (1, 1), "valid", "relu_n1_to_1"),
+]
+POOLS = [("AVERAGE_POOL_2D", (10, 1, 6), 6, (10, 1), 1, (1, 1), "valid", "none"),
+         ("AVERAGE_POOL_2D", (7, 5, 9), 9, (3, 2), 2, (1, 1), "same", "none"),
+         ("MAX_POOL_2D", (10, 3, 7), 7, (4, 3), 1, (1, 1), "same", "none"),
+         ("MAX_POOL_2D", (9, 1, 12), 12, (9, 1), 1, (1, 1), "valid", "relu")]  # fmt: skip
+
+
+def single_layer(case, seed):
+    """The file of one layer behind a RESHAPE."""
+    kind, (height, width, channels), outputs, (kernel_h, kernel_w), stride, dilation, padding, activation = case
+    rng = np.random.default_rng(seed)
+    builder = TFLiteBuilder()
+    scale, zero_point = 0.04, int(rng.integers(-128, 128))
+    source = builder.activation((1, height * width * channels), scale, zero_point)
+    image = builder.activation((1, height, width, channels), scale, zero_point)
+    builder.operator("RESHAPE", [source], image, new_shape=(1, height, width, channels))
+    sizes = []
+    for size, k, d in zip((height, width), (kernel_h, kernel_w), dilation, strict=True):
+        sizes.append(-(-size // stride) if padding == "same" else (size - (k - 1) * d - 1) // stride + 1)
+    if kind.endswith("POOL_2D"):
+        target = builder.activation((1, *sizes, outputs), scale, zero_point)
+        builder.operator(kind, [image], target, window=(kernel_h, kernel_w), stride=(stride, stride), padding=padding,
+                         activation=activation)  # fmt: skip
+        return builder.content(source, target)
+    depthwise = kind == "DEPTHWISE_CONV_2D"
+    shape = (1, kernel_h, kernel_w, channels) if depthwise else (outputs, kernel_h, kernel_w, channels)
+    taps = kernel_h * kernel_w * (1 if depthwise else channels)
+    weights = builder.constant(
+        rng.integers(-127, 128, shape).astype(np.int8), rng.uniform(0.5, 1.5, outputs) * 0.01, axis=3 if depthwise else 0
+    )
+    bias = builder.constant(rng.integers(-3000, 3000, outputs).astype(np.int32))
+    out_scale = 0.04 * 0.01 * 70 * 70 * np.sqrt(taps) / 60
+    out_point = -128 if activation.startswith("relu") and activation != "relu_n1_to_1" else int(rng.integers(-60, 60))
+    target = builder.activation((1, *sizes, outputs), out_scale, out_point)
+    only = {"depth_multiplier": 1} if depthwise else {}
+    builder.operator(kind, [image, weights, bias], target, stride=(stride, stride), dilation=dilation, padding=padding,
+                     activation=activation, **only)  # fmt: skip
+    return builder.content(source, target)
+
+
+def name_of(case):
+    kind, shape, outputs, kernel, stride, dilation, padding, activation = case
+    text = f"{kind}-{shape}-{outputs}-{kernel}-{stride}-{dilation[0]}-{padding}-{activation}"
+    return text.replace(" ", "").replace("(", "").replace(")", "").replace(",", "x")
+
+
+@pytest.mark.parametrize("case", [*NARROW[::2], *TILES, *TEMPORAL[::2], *GROUPS, *POOLS], ids=name_of)
+def test_on_a_cortex_m4(case, tmp_path):
+    check(case, "cortex-m4", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m3"])
+@pytest.mark.parametrize("case", [*NARROW, *TILES, *TEMPORAL, *GROUPS, *POOLS], ids=name_of)
+def test_on_every_core(case, core, tmp_path):
+    check(case, core, tmp_path)
+
+
+def check(case, core, folder):
+    for seed in range(1 if core == "cortex-m4" else 2):
+        path = folder / f"{seed}.tflite"
+        content = single_layer(case, seed)
+        path.write_bytes(content)
+        write_c(path, folder / f"c{seed}")
+        kind, (height, width, channels), *_ = case
+        x = np.random.default_rng(seed).integers(-128, 128, (CLIPS, height * width * channels)).astype(np.int8)
+        x[0], x[1] = -128, 127
+        np.testing.assert_array_equal(decide(folder / f"c{seed}", core, x), reference_outputs(path, x)[0])
+
+
+def test_the_cases_reach_the_kernels_they_are_for(tmp_path):
+    def text(case):
+        path = tmp_path / "model.tflite"
+        path.write_bytes(single_layer(case, 0))
+        write_c(path, tmp_path / "c", overwrite=True)
+        return (tmp_path / "c" / "kws_model.c").read_text()
+
+    narrow = [case for case in NARROW if case[1][2] % 4 != 3]
+    assert all("KWS_CONV_NARROW(" in text(case) for case in narrow)
+    assert not any("KWS_CONV_NARROW(" in text(case) for case in [*TILES, *(c for c in NARROW if c not in narrow)])
+    assert all("kws_depthwise_temporal(" in text(case) for case in TEMPORAL)
+    assert not any("kws_depthwise_temporal(" in text(case) for case in GROUPS)
+    forms = {form for case in [*NARROW, *TILES, *TEMPORAL, *GROUPS] for form in ("KWS_RISING", "KWS_LINE", "KWS_ROUND_TWICE")
+             if form in text(case)}  # fmt: skip
+    assert forms == {"KWS_RISING", "KWS_LINE", "KWS_ROUND_TWICE"}
