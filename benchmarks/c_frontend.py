@@ -6,7 +6,9 @@
 
 `errors` compares both versions with the golden vectors of tests/golden/edge_impulse. `counts` counts on emulated cores.
 `clips` compares them with the numpy reference on the first clips of the validation partition, in a shuffled order that
-is the same each time; with an int8 model it also compares decisions. Tables go to standard output, as Markdown.
+is the same each time; with an int8 model it also compares decisions, on all clips. Clips in which the reference takes
+the logarithm of its own rounding errors are left out of the errors and counted. Tables go to standard output, as
+Markdown.
 """
 
 import argparse
@@ -34,6 +36,8 @@ from kws_dendrite.frontend import (
     feature_shape,
     from_json,
 )
+from kws_dendrite.frontend.framing import power_spectrum, preemphasise, split_frames
+from kws_dendrite.frontend.mfcc import filterbank
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden" / "edge_impulse"
 STAGES = ("pre-emphasis", "FFT", "power", "mel", "log", "DCT")
@@ -171,6 +175,20 @@ def counts(arguments: argparse.Namespace, work: Path) -> None:
             )
 
 
+def residues(signal: np.ndarray, config: FrontEndConfig) -> bool:
+    """Whether an MFCC band of a frame that is not silent is zero but for the reference's own rounding errors.
+
+    The default bank's first band is the constant part alone, which is exactly zero now and then. The C says so and
+    takes 1e-10; in float64 some 1e-28 are left, and the logarithm makes -64 of them.
+    """
+    if not isinstance(config, MfccConfig):
+        return False
+    emphasised = preemphasise(signal.astype(np.float64), config.pre_cof, config.pre_shift)
+    power = power_spectrum(split_frames(emphasised, config.frame_samples, config.stride_samples), config.fft_length)
+    energies = power @ filterbank(config).T
+    return bool(((energies < 1e-15) & (energies > 0)).any())
+
+
 def clips(arguments: argparse.Namespace, work: Path) -> None:
     """Errors on real clips, and decisions where a model is given."""
     from kws_dendrite.data import TaskConfig, load_dataset, read_signals
@@ -188,16 +206,18 @@ def clips(arguments: argparse.Namespace, work: Path) -> None:
         configs = {described["block"]: from_json(described)}
     print(
         f"{len(samples)} validation clips.\n\n"
-        "| front end | arithmetic | max | RMS | clips above 0.01 |\n|---|---|---|---|---|"
+        "| front end | clips left out | arithmetic | max | RMS | clips above 0.01 |\n|---|---|---|---|---|---|"
     )
     for name, config in configs.items():
+        sound = ~np.array([residues(signal, config) for signal in samples])
         made = {"reference": np.stack([compute_float64(signal, config) for signal in samples])}
         for fixed in (False, True):
             arithmetic = "fixed" if fixed else "float"
             frontend = HostFrontend(work / f"{name}-{arithmetic}", config, made["reference"].shape[1], fixed)
             made[arithmetic] = np.stack([frontend.clip(signal) for signal in samples])
-            far = (np.abs(made[arithmetic] - made["reference"]).max(axis=(1, 2)) > 0.01).sum()
-            print(f"| {name} | {arithmetic} | {error_text(made[arithmetic], made['reference'])} | {far} |")
+            ours, expected = made[arithmetic][sound], made["reference"][sound]
+            far = (np.abs(ours - expected).max(axis=(1, 2)) > 0.01).sum()
+            print(f"| {name} | {(~sound).sum()} | {arithmetic} | {error_text(ours, expected)} | {far} |")
         if predictor is not None:
             flat = {key: x.reshape(len(samples), -1).astype(np.float32) for key, x in made.items()}
             decided = {key: predictor.predict(x).argmax(axis=1) for key, x in flat.items()}

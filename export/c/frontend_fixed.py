@@ -22,7 +22,7 @@ def fixed_macros(config: FrontEndConfig, bank: Bank, factor: int) -> dict[str, s
     if isinstance(config, LogMelConfig):
         scale /= 2.0 ** (2 * WINDOW_FRACTION)
         mantissa, exponent = math.frexp(config.log_offset / scale)
-        macros["LOG_OFFSET"] = f"{round(mantissa * 2**32) - (mantissa == 1)}u"
+        macros["LOG_OFFSET"] = f"{min(round(mantissa * 2**32), 2**32 - 1)}u"
         macros["LOG_OFFSET_EXPONENT"] = f"({exponent - 32})"
         macros["LOG_OF_ZERO"] = f"({round(math.log(config.log_offset) * 2**LOG_FRACTION)})"
         macros["MOST_SHIFT"] = f"({min(bits, (60 - exponent) // 2)})"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_frontend import Libraries, has_compiler, quantise
+from c_frontend import UNDEFINED, Libraries, Library, has_compiler, quantise
 
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.frontend import LogMelConfig, MfccConfig, MfeConfig, compute_float64, feature_shape
@@ -238,3 +238,12 @@ def test_extreme_samples_do_not_overflow(fixed, library_of):
         ):
             assert np.isfinite(library.clip(signal)).all()
             library.quantized(0.03, 0)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_products_of_32_bits_give_the_same_bits(name, library_of, tmp_path):
+    """What Armv6-M computes in parts, having no long product."""
+    config, signal = CONFIGS[name], noise(12000, 13)
+    parts = Library(tmp_path, config, 17, fixed=True, flags=(*UNDEFINED, "-D__ARM_ARCH_6M__"))
+    whole = library_of(config, 17, True)
+    np.testing.assert_array_equal(parts.clip(signal[: whole.window]), whole.clip(signal[: whole.window]))

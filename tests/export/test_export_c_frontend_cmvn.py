@@ -84,3 +84,25 @@ def test_logarithm(tmp_path):
     library.c.glue_logs(*places, ctypes.c_size_t(len(x)))
     exact = np.log(x.astype(np.float64))
     np.testing.assert_allclose(ours, exact, rtol=1.2e-7, atol=1.2e-7)
+
+
+FIXED_LOG = """
+#include "kws_frontend_fixed.c"
+void glue_logs(const uint64_t *x, int32_t *out, size_t count);
+void glue_logs(const uint64_t *x, int32_t *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        out[i] = log_energy(x[i], 0) - KWS_FRONTEND_LOG_SCALE;
+    }
+}
+"""
+
+
+def test_fixed_point_logarithm(tmp_path):
+    renamed = "#define kws_frontend_frame glue_frame\nvoid glue_frame(kws_frontend *frontend, int32_t *row);\n"
+    library = Library(tmp_path, MfccConfig(), 2, fixed=True, flags=("-O2",), extra=renamed + FIXED_LOG)
+    x = np.concatenate([np.arange(1, 5000), 2 ** np.linspace(12, 62.9, 100_000)]).astype(np.uint64)
+    ours = np.empty(len(x), np.int32)
+    places = (array.ctypes.data_as(ctypes.c_void_p) for array in (x, ours))
+    library.c.glue_logs(*places, ctypes.c_size_t(len(x)))
+    np.testing.assert_allclose(ours / 2**20, np.log(x.astype(np.float64)), rtol=0, atol=3e-5)

@@ -53,9 +53,8 @@ def test_compiles_for_the_cores(name, core, tmp_path):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_compiles_for_the_host(name, fixed, tmp_path):
     sources = write_sources(tmp_path, *CONFIGS[name])
-    for level in ("-O0", "-O3"):
-        command = ["cc", *STRICT, "-pedantic", level, f"-DKWS_FRONTEND_FIXED={fixed}", "-c"]
-        subprocess.run([*command, *(source.name for source in sources)], cwd=tmp_path, check=True)
+    command = ["cc", *STRICT, "-pedantic", "-O3", f"-DKWS_FRONTEND_FIXED={fixed}", "-c"]
+    subprocess.run([*command, *(source.name for source in sources)], cwd=tmp_path, check=True)
 
 
 @needs_arm

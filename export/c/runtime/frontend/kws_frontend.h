@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The arithmetic: 0 is single-precision float, 1 is integers alone. Integers are the default on Arm cores with no FPU. */
+/* The arithmetic: 0 is single-precision float, 1 is integers alone, the default on Arm cores that have no FPU. */
 #ifndef KWS_FRONTEND_FIXED
 #if defined(__arm__) && !defined(__ARM_FP)
 #define KWS_FRONTEND_FIXED 1
@@ -73,7 +73,8 @@ void kws_frontend_features(const kws_frontend *frontend, float *out);
 /* The same, quantised: clip(round(v / scale) + zero_point, -128, 127), halves away from zero. */
 void kws_frontend_quantized(const kws_frontend *frontend, float scale, int zero_point, int8_t *out);
 
-/* KWS_AFTER_STAGE(stage) is called after each stage of a frame (and after the window's normalisation), for measuring. */
+/* KWS_AFTER_STAGE(stage), where it is defined before, comes after each stage of a frame and after a window. In fixed
+ * point the logarithm is part of the mel pass: nothing lies between the two. */
 enum kws_frontend_stage {
     KWS_STAGE_PREEMPHASIS,
     KWS_STAGE_FFT,

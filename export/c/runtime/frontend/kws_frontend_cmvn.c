@@ -1,10 +1,10 @@
-/* Normalisation over the window, a coefficient at a time, as Edge Impulse's MFCC block does it with win_size W > 0: the T
- * rows go on for ever by reflection at their edges; each row's mean over the W rows around it is taken off; each result
- * is divided by the standard deviation of the W results around it, plus 1e-10.
+/* Normalisation over the window, a coefficient at a time, as Edge Impulse's MFCC block does it with win_size W > 0: the
+ * T rows go on for ever by reflection at their edges; each row's mean over the W rows around it is taken off; each
+ * result is divided by the standard deviation of the W results around it, plus 1e-10.
  *
- * Reflection repeats after 2 T rows, each row met twice, so a window is WINDOW_TURNS whole turns and a rest shorter than
- * one, which slides: a few operations a value, whatever W is. A column is taken relative to its oldest row, so that rows
- * that are all alike come out as exact zeros.
+ * Reflection repeats after 2 T rows, each row met twice, so a window is WINDOW_TURNS whole turns and a rest that is
+ * shorter than one and slides: a few operations a value, whatever W is. A column is taken relative to its oldest row,
+ * so that rows that are all alike come out as exact zeros.
  *
  * Float with a whole turn: float sums. Otherwise sums of integers, which are exact, so that nothing is left behind in
  * them when a loud row leaves a window: the column is scaled by a power of two to WINDOW_BITS bits, which is
@@ -40,8 +40,8 @@ static inline size_t reflected(size_t position)
 
 #if !KWS_FRONTEND_FIXED && KWS_FRONTEND_WINDOW_TURNS > 0
 
-/* The window meets every row, so that no sum in it is ever small beside what has left it: floats do. The sums over whole
- * turns are common to all rows. */
+/* The window meets every row, so that no sum in it is ever small beside what has left it: floats do. The sums over
+ * whole turns are common to all rows. */
 static void normalise_column(const kws_frontend *frontend, size_t column, const kws_frontend_target *target)
 {
     const float share = 1.0f / KWS_FRONTEND_WINDOW;

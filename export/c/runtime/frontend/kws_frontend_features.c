@@ -46,7 +46,7 @@ static void finish(const kws_frontend *frontend, const kws_frontend_target *targ
 
 #else
 
-/* Log-mel's mean over time and bands, row by row, relative to one of the values: where all are alike it is that value. */
+/* Log-mel's mean over time and bands, row by row, relative to one value: where all are alike it is just that. */
 static kws_frontend_value mean_of(const kws_frontend *frontend)
 {
 #if KWS_FRONTEND_REMOVE_MEAN

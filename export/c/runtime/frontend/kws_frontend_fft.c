@@ -8,8 +8,8 @@
  * Float: single precision, products and sums fused where the core does so.
  *
  * Fixed point: the frame is shifted as a whole so that |y| < 2^KWS_FRONTEND_INPUT_BITS, chosen so that nothing can
- * overflow 32 bits after: |2X| <= 2 N max |y| < 2^31. No shifts between passes; the only roundings are those of products
- * with twiddle factors in 1/32768, downwards. |2X|^2 is exact in 64 bits before it is shifted right by
+ * overflow 32 bits after: |2X| <= 2 N max |y| <= 2^30. No shifts between passes; the only roundings are those of
+ * products with twiddle factors in 1/32768, downwards. |2X|^2 is exact in 64 bits before it is shifted right by
  * KWS_FRONTEND_POWER_SHIFT, which makes room for the bands' sums.
  */
 #include "kws_frontend_internal.h"

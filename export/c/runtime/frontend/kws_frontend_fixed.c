@@ -4,7 +4,7 @@
  *            32-bit mantissas of R and S under one exponent and slope and offset in 2^-32; the falling one's is S less
  *            that. The logarithm is taken here as well: a band needs 64 bits before it and 32 after.
  *   log      log2 of the 64-bit sum: its highest bit's place, the 32 bits behind as a fraction f, and a table of
- *            log2(1 + f) - f at 64 points, straight between them: within 2.3e-5. Times ln 2, in 2^-20.
+ *            log2(1 + f) - f at 64 points, straight between them: ln is within 3e-5. In 2^-20.
  *   DCT      as in float, weights in 2^-15, each product rounded down to 2^-20.
  *
  * Rows of the ring are in 2^-20 (MFCC, log-mel) or levels of 1/256 (MFE).

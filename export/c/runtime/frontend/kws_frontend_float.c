@@ -100,7 +100,7 @@ static void cosines(const kws_frontend_word *work, float energy, float *row)
         const kws_frontend_word *low = work, *high = work + KWS_FRONTEND_BANDS - 1;
         float a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f, e = 0.0f, f = 0.0f; /* odd: first, first + 2, ... */
         float p = 0.0f, q = 0.0f, r = 0.0f, s = 0.0f, t = 0.0f, u = 0.0f; /* even: first + 1, ... */
-        for (; low <= high; low++, high--, weights += 12) { /* at the middle of an odd number, even weights are halved */
+        for (; low <= high; low++, high--, weights += 12) { /* even weights of a middle band are halved: added twice */
             const float difference = low->f - high->f, sum = low->f + high->f;
             a = MULTIPLY_ADD(weights[0], difference, a);
             b = MULTIPLY_ADD(weights[1], difference, b);
@@ -152,7 +152,8 @@ void kws_frontend_frame(kws_frontend *frontend, kws_frontend_value *row)
         row[KWS_FRONTEND_BANDS + band] = 0;
     }
     for (size_t band = 0; band < KWS_FRONTEND_BANDS; band++) {
-        const float level = MULTIPLY_ADD(log_energy(work[2 * band + 3].f), KWS_FRONTEND_LEVEL_SLOPE, KWS_FRONTEND_LEVEL_OFFSET);
+        const float energy_log = log_energy(work[2 * band + 3].f);
+        const float level = MULTIPLY_ADD(energy_log, KWS_FRONTEND_LEVEL_SLOPE, KWS_FRONTEND_LEVEL_OFFSET);
         if (level >= 256.0f) { /* the ninth bit */
             row[band] = 0;
             row[KWS_FRONTEND_BANDS + (band >> 3)] |= (kws_frontend_value)(1u << (band & 7u));

@@ -76,8 +76,8 @@ void kws_frontend_pad(kws_frontend_word *work);
 #define kws_frontend_pad(work) ((void)0)
 #endif
 
-/* The FFT in place, then the power spectrum in its place. The transform returns the bits that it shifted the frame by to
- * the left (fixed point; 0 in float): kws_frontend_fft.c. */
+/* The FFT in place, then the power spectrum in its place: kws_frontend_fft.c. The transform returns the bits that it
+ * shifted the frame to the left by (fixed point; 0 in float). */
 int kws_frontend_transform(kws_frontend_word *work);
 void kws_frontend_power(kws_frontend_word *work);
 
