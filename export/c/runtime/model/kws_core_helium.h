@@ -33,11 +33,17 @@ static inline __attribute__((always_inline)) int32x4_t kws_requantize(int32x4_t 
     return kws_saturate_lines(vaddq_n_s32(vmulhq_s32(u, multiplier), center));
 }
 
-/* TFLite's own forms, a lane at a time. */
-static inline int32x4_t kws_round_lanes(int32x4_t acc, const kws_output *output, int32_t channel) {
+/* u less `third` in the lanes where u is negative. */
+static inline int32x4_t kws_subtract_below_zero(int32x4_t u, int32x4_t third) {
+    __asm__("vpt.s32 lt, %q0, zr\n\tvsubt.i32 %q0, %q0, %q1" : "+w"(u) : "w"(third) : "p0");
+    return u;
+}
+
+/* TFLite's own forms, a lane at a time: lane i is of channel + i * step. */
+static inline int32x4_t kws_round_lanes(int32x4_t acc, const kws_output *output, int32_t channel, int32_t step) {
     int32_t lanes[4];
     vst1q_s32(lanes, acc);
-    for (int32_t i = 0; i < 4; i++) {
+    for (int32_t i = 0; i < 4; i++, channel += step) {
         lanes[i] = kws_round(lanes[i], output, channel);
     }
     return vld1q_s32(lanes);
