@@ -4,7 +4,7 @@ Instructions are counted exactly in QEMU and belong to the compiler that is prin
 TensorFlow Lite Micro with CMSIS-NN on the same files (tests/golden/tflite/README.md) and, for the keyword spotter of
 MLPerf Tiny, of CMSIS-NN's kernels with GCC 12 at -O2 on a Cortex-M4.
 
-    python benchmarks/device_goals.py [--flags=-O2] [--json goals.json]
+    python benchmarks/device_goals.py [--flags=-O2] [--json goals.json] [--readme README.md]
 """
 
 import argparse
@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +41,24 @@ DS_CNN = {
 }  # fmt: skip
 
 
+# TensorFlow Lite Micro with CMSIS-NN: whole inferences of the golden files; an interpreter's front end, a 30 ms frame
+PEERS = {
+    "sep14_s2, cortex-m4": 401_175, "sep14_s1, cortex-m4": 720_217, "sep14_s2, cortex-m55": 115_464,
+    "sep14_s1, cortex-m55": 196_449, "convolution of 3 taps, 16 to 24 channels, 49 frames, cortex-m4": 3.0,
+    "MFCC frame, 20 ms, 256 points, 32 bands, 13 coefficients, cortex-m4": 110_173,
+}  # fmt: skip
+BEGIN, END = "<!-- device:begin -->", "<!-- device:end -->"
+
+
 @dataclass(frozen=True)
 class Goal:
-    """One goal: what is to be at most `bound`, and what came out."""
+    """One goal: what is to be at most `bound`, and what came out; `peer`: the other implementation's figure, if known."""
 
     name: str
     unit: str
     bound: float
     measured: float
+    peer: float | None = None
 
     @property
     def reached(self) -> bool:
@@ -103,11 +113,11 @@ def ds_cnn(folder: Path, flags: Sequence[str]) -> Iterator[Goal]:
         name, peer = next(peers)
         pending, names = pending + peer, [*names, name]
         if count is not None:
-            yield Goal(f"DS-CNN: {' and '.join(names)}, cortex-m4", "instructions", pending, count)
+            yield Goal(f"DS-CNN: {' and '.join(names)}, cortex-m4", "instructions", pending, count, pending)
             times = 4 if any("wise" in name for name in names) else 1  # the network has four such blocks
             whole, whole_peer = whole + times * count, whole_peer + times * pending
             pending, names = 0, []
-    yield Goal("DS-CNN: the network of these operators, cortex-m4", "instructions", whole_peer, whole)
+    yield Goal("DS-CNN: the network of these operators, cortex-m4", "instructions", whole_peer, whole, whole_peer)
 
 
 def application(folder: Path, flags: Sequence[str]) -> Iterator[Goal]:
@@ -158,12 +168,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flags", default=" ".join(FLAGS), help="of the compiler")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
+    parser.add_argument("--readme", type=Path, help="also put the table between this file's device markers")
     given = parser.parse_args()
     flags, goals = given.flags.split(), []
     print(f"{version(GCC)}, {given.flags}; {version(QEMU)}\n")
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
         for part in (golden, reference_convolution, ds_cnn, application):
-            for goal in part(Path(name), flags):
+            for found in part(Path(name), flags):
+                goal = replace(found, peer=found.peer or PEERS.get(found.name))
                 goals.append(goal)
                 state = "reached" if goal.reached else f"missed by {goal.measured / goal.bound - 1:.0%}"
                 print(
@@ -175,6 +187,20 @@ def main() -> None:
         given.json.write_text(
             json.dumps({"compiler": version(GCC), "flags": given.flags, "goals": rows}, indent=2) + "\n"
         )
+    if given.readme:
+        before, _, rest = given.readme.read_text(encoding="utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        given.readme.write_text(f"{before}{BEGIN}\n{table(goals, given.flags)}\n{END}{after}", encoding="utf-8")
+
+
+def table(goals: Sequence[Goal], flags: str) -> str:
+    """The goals as Markdown."""
+    lines = [f"Counted in QEMU, GCC {flags}; the peer is TensorFlow Lite Micro with CMSIS-NN.", ""]
+    lines += ["| what | measured | goal | peer |", "|---|---:|---:|---:|"]
+    for goal in goals:
+        peer = "" if goal.peer is None else f"{goal.peer:,}"
+        lines.append(f"| {goal.name}, {goal.unit} | {goal.measured:,} | {goal.bound:,} | {peer} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
