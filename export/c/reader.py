@@ -15,6 +15,7 @@ from kws_dendrite.export.c.program import Activation, Operator, Padding, Program
 IDENTIFIER = b"TFL3"
 MAX_ELEMENTS = 1 << 22  # of one tensor; far above any microcontroller's memory
 MAX_TENSORS, MAX_OPERATORS = 4096, 2048
+MAX_OUTPUTS = 1 << 16  # scores, each with a label
 MAX_RANK, MAX_INPUTS, MAX_LABEL = 8, 64, 200
 LEAST_SCALE, LARGEST_SCALE = 1e-20, 1e6  # of int8; beyond them TFLite's own float32 steps overflow
 
@@ -211,6 +212,8 @@ def _border(subgraph: Table, field: int, tensors: tuple[Tensor, ...], which: str
         raise ExportError(f"{name}: the {which} is {tensor.dtype}, expected int8 with one scale")
     if not tensor.shape or tensor.shape[0] != 1:
         raise ExportError(f"{name}: the {which} has the shape {tensor.shape}, expected a batch of 1")
+    if which == "output" and tensor.size > MAX_OUTPUTS:
+        raise ExportError(f"{name}: the output has {tensor.size:,} elements, expected at most {MAX_OUTPUTS:,}")
     return int(indices[0])
 
 

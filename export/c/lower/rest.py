@@ -62,7 +62,8 @@ def lower_concat(program: Program, operator: Operator, constants: Constants) -> 
     rows = math.prod(target.shape[:axis])
     widths = [math.prod(tensor.shape[axis:]) for tensor in sources]
     pitch = math.prod(target.shape[axis:])
-    if sum(widths) != pitch or any(math.prod(tensor.shape[:axis]) != rows for tensor in sources):
+    beside = target.shape[:axis] + target.shape[axis + 1 :]
+    if sum(widths) != pitch or any(tensor.shape[:axis] + tensor.shape[axis + 1 :] != beside for tensor in sources):
         raise ExportError(f"CONCATENATION at {operator.index}: inputs do not fill the output {target.shape}")
     calls, reads, start = [], [], 0
     for tensor, width in zip(sources, widths, strict=True):
