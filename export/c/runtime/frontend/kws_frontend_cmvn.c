@@ -237,26 +237,27 @@ static void normalise_column(const kws_frontend *frontend, size_t column, const 
     centre(deltas, centred);
     for (size_t frame = 0; KWS_FRONTEND_WINDOW_TURNS > 0 && frame < KWS_FRONTEND_FRAMES; frame++) {
         sum += 2 * KWS_FRONTEND_WINDOW_TURNS * centred[frame];
-        squares += 2 * KWS_FRONTEND_WINDOW_TURNS * ((int64_t)centred[frame] * centred[frame]);
+        squares += 2 * KWS_FRONTEND_WINDOW_TURNS * (int64_t)kws_frontend_square(centred[frame]);
     }
     for (size_t rest = 0; rest < KWS_FRONTEND_WINDOW_REST; rest++) {
         const int32_t value = centred[reflected(position)];
         sum += value;
-        squares += (int64_t)value * value;
+        squares += (int64_t)kws_frontend_square(value);
         position = position + 1 == PERIOD ? 0 : position + 1;
     }
     for (size_t frame = 0; frame < KWS_FRONTEND_FRAMES; frame++) {
         const size_t place = frame * KWS_FRONTEND_COEFFICIENTS + column;
         const int32_t entering = centred[kws_frontend_entering[frame]];
         const int32_t leaving = centred[kws_frontend_leaving[frame]];
-        const uint64_t variance = (uint64_t)(squares * KWS_FRONTEND_WINDOW - (int64_t)sum * sum); /* W^2 times, exact */
+        /* W^2 times the variance, exactly */
+        const uint64_t variance = (uint64_t)(squares * KWS_FRONTEND_WINDOW) - kws_frontend_square(sum);
 #if KWS_FRONTEND_FIXED
         kws_frontend_store(target, place, ratio(centred[frame], variance));
 #else
         kws_frontend_store(target, place, ratio(centred[frame], variance, least));
 #endif
         sum += entering - leaving;
-        squares += (int64_t)entering * entering - (int64_t)leaving * leaving;
+        squares += (int64_t)kws_frontend_square(entering) - (int64_t)kws_frontend_square(leaving);
     }
 }
 

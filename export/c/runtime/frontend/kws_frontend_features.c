@@ -91,7 +91,7 @@ static void finish(const kws_frontend *frontend, const kws_frontend_target *targ
 void kws_frontend_features(const kws_frontend *frontend, float *out)
 {
 #if KWS_FRONTEND_FIXED
-    const kws_frontend_target target = {out, 0, 0, 0, 0};
+    const kws_frontend_target target = {out, 0, 0, 0, 0, 0};
 #else
     const kws_frontend_target target = {out, 0, 1.0f, 0};
 #endif
@@ -114,8 +114,9 @@ static void invert(float scale, kws_frontend_target *target)
         rest = (rest << 8) % mantissa;
     }
     quotient = quotient << 7 | (rest << 7) / mantissa; /* 2^54 / mantissa: 2^30 to 2^31 */
-    target->fraction = (int)(bits >> 23) - 96;         /* 54 + exponent - 150 */
-    target->fraction = target->fraction < -15 ? -15 : target->fraction > 45 ? 45 : target->fraction;
+    target->shift = (int)(bits >> 23) - 80;            /* 16 + 54 + exponent - 150 */
+    target->shift = target->shift < 1 ? 1 : target->shift > 61 ? 61 : target->shift;
+    target->half = (int64_t)1 << (target->shift - 1);
     target->steps = quotient > 0x7fffffffu ? 0x7fffffff : (int32_t)quotient;
 }
 
@@ -124,7 +125,7 @@ static void invert(float scale, kws_frontend_target *target)
 void kws_frontend_quantized(const kws_frontend *frontend, float scale, int zero_point, int8_t *out)
 {
 #if KWS_FRONTEND_FIXED
-    kws_frontend_target target = {0, out, 0, 0, zero_point};
+    kws_frontend_target target = {0, out, 0, 0, 0, zero_point};
     invert(scale, &target);
 #else
     const kws_frontend_target target = {0, out, scale, zero_point};

@@ -9,18 +9,6 @@
 #define KWS_AFTER_STAGE(stage) ((void)0)
 #endif
 
-#if KWS_FRONTEND_FIXED
-
-/* value factor / 2^15, rounded down. */
-static inline int32_t kws_frontend_times(int32_t value, int16_t factor)
-{
-#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__) /* products of 32 bits only; the same result */
-    return (int32_t)((uint32_t)((value >> 16) * factor) << 1) + ((int32_t)((uint32_t)value & 0xffffu) * factor >> 15);
-#else
-    return (int32_t)(((int64_t)value * factor) >> 15);
-#endif
-}
-
 /* value^2 */
 static inline uint64_t kws_frontend_square(int32_t value)
 {
@@ -30,6 +18,18 @@ static inline uint64_t kws_frontend_square(int32_t value)
     return ((uint64_t)(high * high) << 32) + ((uint64_t)(high * low) << 17) + low * low;
 #else
     return (uint64_t)((int64_t)value * value);
+#endif
+}
+
+#if KWS_FRONTEND_FIXED
+
+/* value factor / 2^15, rounded down. */
+static inline int32_t kws_frontend_times(int32_t value, int16_t factor)
+{
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__) /* products of 32 bits only; the same result */
+    return (int32_t)((uint32_t)((value >> 16) * factor) << 1) + ((int32_t)((uint32_t)value & 0xffffu) * factor >> 15);
+#else
+    return (int32_t)(((int64_t)value * factor) >> 15);
 #endif
 }
 
@@ -89,8 +89,9 @@ typedef struct {
     float *floats;
     int8_t *quantised;
 #if KWS_FRONTEND_FIXED
-    int32_t steps; /* 1 / scale in 2^-fraction, from 2^30 on */
-    int fraction;
+    int32_t steps; /* 1 / scale in 2^(16 - shift), from 2^30 on */
+    int shift;
+    int64_t half; /* 2^(shift - 1) */
 #else
     float scale;
 #endif
@@ -105,9 +106,9 @@ static inline void kws_frontend_store(const kws_frontend_target *target, size_t 
     if (target->floats) {
         target->floats[place] = (float)value * (1.0f / 65536.0f);
     } else {
-        const int shift = target->fraction + 16;
-        const int64_t product = (int64_t)value * target->steps, half = (int64_t)1 << (shift - 1);
-        int64_t steps = product < 0 ? -((half - product) >> shift) : (half + product) >> shift;
+        const int64_t product = (int64_t)value * target->steps;
+        int64_t steps =
+            product < 0 ? -((target->half - product) >> target->shift) : (target->half + product) >> target->shift;
         steps += target->zero_point;
         target->quantised[place] = (int8_t)(steps < -128 ? -128 : steps > 127 ? 127 : steps);
     }
