@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from native import NativeModel, has_compiler, reference_outputs
+from random_layers import FEATURES, RandomGraph, inputs
 
 from kws_dendrite.export.benchmark.emulator import run
 from kws_dendrite.export.benchmark.firmware import compile_sources, link
@@ -63,13 +64,10 @@ def on_helium(folder, work, x, *options):
     return np.frombuffer((work / "run" / "watched.bin").read_bytes(), np.int8).reshape(len(x), -1)
 
 
-def assert_equal_on_helium(tflite, tmp_path, count=4, seed=0, options=()):
+def assert_equal_on_helium(tflite, tmp_path, x, options=()):
     folder = tmp_path / "c"
     write_c(tflite, folder, overwrite=True)
-    portable = NativeModel(folder, tmp_path / "native")
-    rng = np.random.default_rng(seed)
-    x = rng.integers(-128, 128, (count, portable.inputs)).astype(np.int8)
-    x[-1] = rng.choice(np.array([-128, 127], np.int8), portable.inputs)
+    portable = NativeModel(folder, tmp_path / "native", flags=("-O1", "-DKWS_PORTABLE=1"))
     helium = on_helium(folder, tmp_path, x, *options)
     out, tensors = portable.run(x)
     assert helium.shape[1] == sum(tensor.shape[1] for tensor in tensors) + out.shape[1]
@@ -87,6 +85,82 @@ def assert_equal_on_helium(tflite, tmp_path, count=4, seed=0, options=()):
     np.testing.assert_array_equal(helium[:, ends[-1] :], expected)
 
 
-@pytest.mark.parametrize("name", ["sep14_s1", "sep14_s2", "sep12_mel40_s1"])
-def test_golden_model_is_byte_equal_on_every_operator(name, tmp_path):
-    assert_equal_on_helium(GOLDEN / f"{name}.tflite", tmp_path)
+def extremes(rng, rows, size):
+    """int8 (rows, size): random ones, the last two of the ends alone."""
+    x = rng.integers(-128, 128, (rows, size)).astype(np.int8)
+    x[-2:] = rng.choice(np.array([-128, 127], np.int8), (2, size))
+    return x
+
+
+@pytest.mark.parametrize("name, size", [("sep14_s1", 650), ("sep14_s2", 650), ("sep12_mel40_s1", 2000)])
+def test_golden_model_is_byte_equal_on_every_operator(name, size, tmp_path):
+    assert_equal_on_helium(GOLDEN / f"{name}.tflite", tmp_path, extremes(np.random.default_rng(0), 4, size))
+
+
+KERNELS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RELU", "TANH")
+
+
+def test_random_layers_are_byte_equal(tmp_path):
+    rng = np.random.default_rng(0)
+    graph = RandomGraph(rng)
+    for kind in rng.permutation(KERNELS * 6):
+        graph.layer(str(kind))
+    (tmp_path / "random.tflite").write_bytes(graph.content())
+    assert_equal_on_helium(tmp_path / "random.tflite", tmp_path, inputs(rng, rows=2))
+
+
+# (operator, output channels, kernel, stride, dilation, padding), one after the other from (48, 1, 15)
+ALONG_TIME = (
+    ("CONV_2D", 17, (1, 1), (1, 1), (1, 1), "valid"),
+    ("DEPTHWISE_CONV_2D", 17, (9, 1), (1, 1), (1, 1), "same"),
+    ("CONV_2D", 33, (3, 1), (1, 1), (1, 1), "same"),
+    ("DEPTHWISE_CONV_2D", 33, (16, 1), (1, 1), (1, 1), "same"),
+    ("DEPTHWISE_CONV_2D", 33, (17, 1), (1, 1), (1, 1), "same"),
+    ("DEPTHWISE_CONV_2D", 33, (5, 1), (1, 1), (3, 1), "same"),
+    ("CONV_2D", 5, (1, 1), (1, 1), (1, 1), "valid"),
+    ("DEPTHWISE_CONV_2D", 5, (2, 1), (1, 1), (1, 1), "valid"),
+    ("CONV_2D", 16, (3, 1), (2, 1), (1, 1), "same"),
+    ("DEPTHWISE_CONV_2D", 16, (3, 1), (2, 1), (1, 1), "same"),
+    ("DEPTHWISE_CONV_2D", 16, (4, 1), (1, 1), (1, 1), "same"),
+    ("CONV_2D", 3, (1, 1), (1, 1), (1, 1), "valid"),
+    ("CONV_2D", 1, (1, 1), (2, 1), (1, 1), "valid"),
+    ("CONV_2D", 2, (3, 1), (1, 1), (1, 1), "valid"),
+)
+IN_TWO_DIMENSIONS = (  # from (12, 10, 6)
+    ("CONV_2D", 18, (4, 3), (1, 1), (1, 1), "same"),
+    ("DEPTHWISE_CONV_2D", 18, (3, 3), (1, 1), (1, 1), "same"),
+    ("DEPTHWISE_CONV_2D", 18, (3, 4), (1, 1), (2, 1), "same"),
+    ("CONV_2D", 8, (1, 1), (1, 1), (1, 1), "valid"),
+    ("CONV_2D", 35, (1, 1), (2, 2), (1, 1), "valid"),
+    ("DEPTHWISE_CONV_2D", 35, (2, 5), (1, 2), (1, 1), "same"),
+    ("CONV_2D", 7, (2, 1), (1, 1), (2, 1), "same"),
+    ("DEPTHWISE_CONV_2D", 7, (2, 2), (2, 1), (1, 1), "valid"),
+)
+
+
+def directed(rng, shape, layers):
+    graph = RandomGraph(rng)
+    source = graph._reshaped(graph.input, shape)
+    for kind, channels, kernel, stride, dilation, padding in layers:
+        _, *size, depth = graph.tensors[source][0]
+        taps = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+        rows, columns = (
+            -(-n // s) if padding == "same" else (n - reach - 1) // s + 1
+            for n, s, reach in zip(size, stride, taps, strict=True)
+        )
+        by_channel = kind == "DEPTHWISE_CONV_2D"
+        weights = rng.integers(-127, 128, (1, *kernel, depth) if by_channel else (channels, *kernel, depth)).astype(np.int8)
+        source = graph._convolution(
+            kind, source, weights, 3 if by_channel else 0, channels, (1, rows, columns, channels),
+            padding=padding, stride=stride, dilation=dilation,
+        )  # fmt: skip
+    return graph.content()
+
+
+@pytest.mark.parametrize(
+    "shape, layers", [((1, 48, 1, 15), ALONG_TIME), ((1, 12, 10, 6), IN_TWO_DIMENSIONS)], ids=["time", "plane"]
+)
+def test_odd_shapes_are_byte_equal(shape, layers, tmp_path):
+    rng = np.random.default_rng(2)
+    (tmp_path / "directed.tflite").write_bytes(directed(rng, shape, layers))
+    assert_equal_on_helium(tmp_path / "directed.tflite", tmp_path, extremes(rng, 6, FEATURES))

@@ -12,126 +12,163 @@ enum {
 typedef struct {
     const int8_t *inputs;
     int8_t *out;
-    uint32_t stride;  /* bytes from an output's first input to the next one's */
-    uint32_t pitch;   /* bytes from an output to the next one */
+    uint32_t stride; /* bytes from an output's first input to the next one's */
+    uint32_t pitch;  /* bytes from an output to the next one */
     int32_t first, third;
-    int32_t zero_point;
+    int16x8_t zero_point; /* of the output */
     int8x16_t weights;
     int32x4_t multiplier;
     uint16x8_t offsets; /* of outputs 0, 4, 1, 5, 2, 6, 3, 7 behind the first of an iteration */
 } kws_column;
 
-#define KWS_COLUMN_DOT                     \
-    "vldrb.8 q0, [%[in]], #8\n\t"          \
-    "vldrb.8 q1, [%[in], #-7]\n\t"         \
-    "vmladav.s8 %[a0], q0, %q[w]\n\t"      \
-    "vldrb.8 q0, [%[in], #-6]\n\t"         \
-    "vmladav.s8 %[a1], q1, %q[w]\n\t"      \
-    "vldrb.8 q1, [%[in], #-5]\n\t"         \
-    "vmladav.s8 %[a2], q0, %q[w]\n\t"      \
-    "vldrb.8 q0, [%[in], #-4]\n\t"         \
-    "vmladav.s8 %[a3], q1, %q[w]\n\t"      \
-    "vmov q2[2], q2[0], %[a0], %[a2]\n\t"  \
-    "vmov q2[3], q2[1], %[a1], %[a3]\n\t"  \
-    "vldrb.8 q1, [%[in], #-3]\n\t"         \
-    "vmladav.s8 %[a0], q0, %q[w]\n\t"      \
-    "vldrb.8 q0, [%[in], #-2]\n\t"         \
-    "vmladav.s8 %[a1], q1, %q[w]\n\t"      \
-    "vldrb.8 q1, [%[in], #-1]\n\t"         \
-    "vmladav.s8 %[a2], q0, %q[w]\n\t"      \
-    "vmladav.s8 %[a3], q1, %q[w]\n\t"      \
-    "vmov q0[2], q0[0], %[a0], %[a2]\n\t"  \
-    "vmov q0[3], q0[1], %[a1], %[a3]\n\t"  \
+/* Eight outputs an iteration; then, where `back` is not 0, one more iteration so many outputs back: a rest of less than
+ * eight, and some that were there. FIRST and NEXT load an output's inputs. */
+#define KWS_COLUMN_NEAR_FIRST(q) "vldrb.8 " q ", [%[in]], #8\n\t"
+#define KWS_COLUMN_NEAR_NEXT(q, at) "vldrb.8 " q ", [%[in], #-" at "]\n\t"
+#define KWS_COLUMN_FAR_FIRST(q) "vldrb.8 " q ", [%[in]]\n\tadd %[in], %[in], %[stride]\n\t"
+#define KWS_COLUMN_FAR_NEXT(q, at) KWS_COLUMN_FAR_FIRST(q)
+#define KWS_COLUMN_DOT(FIRST, NEXT)         \
+    FIRST("q0")                             \
+    NEXT("q1", "7")                         \
+    "vmladav.s8 %[a0], q0, %q[w]\n\t"       \
+    NEXT("q0", "6")                         \
+    "vmladav.s8 %[a1], q1, %q[w]\n\t"       \
+    NEXT("q1", "5")                         \
+    "vmladav.s8 %[a2], q0, %q[w]\n\t"       \
+    NEXT("q0", "4")                         \
+    "vmladav.s8 %[a3], q1, %q[w]\n\t"       \
+    "vmov q2[2], q2[0], %[a0], %[a2]\n\t"   \
+    "vmov q2[3], q2[1], %[a1], %[a3]\n\t"   \
+    NEXT("q1", "3")                         \
+    "vmladav.s8 %[a0], q0, %q[w]\n\t"       \
+    NEXT("q0", "2")                         \
+    "vmladav.s8 %[a1], q1, %q[w]\n\t"       \
+    NEXT("q1", "1")                         \
+    "vmladav.s8 %[a2], q0, %q[w]\n\t"       \
+    "vmladav.s8 %[a3], q1, %q[w]\n\t"       \
+    "vmov q0[2], q0[0], %[a0], %[a2]\n\t"   \
+    "vmov q0[3], q0[1], %[a1], %[a3]\n\t"   \
     "vmlas.s32 q2, %q[scale], %[first]\n\t" \
     "vmlas.s32 q0, %q[scale], %[first]\n\t"
-#define KWS_COLUMN_BELOW_ZERO           \
-    "vpt.s32 lt, q2, zr\n\t"            \
-    "vsubt.i32 q2, q2, %[third]\n\t"    \
-    "vpt.s32 lt, q0, zr\n\t"            \
+#define KWS_COLUMN_BELOW_ZERO        \
+    "vpt.s32 lt, q2, zr\n\t"         \
+    "vsubt.i32 q2, q2, %[third]\n\t" \
+    "vpt.s32 lt, q0, zr\n\t"         \
     "vsubt.i32 q0, q0, %[third]\n\t"
-#define KWS_COLUMN_OUT                   \
-    "vmulh.s32 q2, q2, %q[m]\n\t"        \
-    "vmulh.s32 q0, q0, %q[m]\n\t"        \
-    "vqrshrnb.s32 q2, q2, #12\n\t"       \
-    "vqrshrnt.s32 q2, q0, #12\n\t"       \
-    "vqadd.s16 q2, q2, %[zero]\n\t"      \
-    "vqmovnb.s16 q2, q2\n\t"             \
-    "vstrb.16 q2, [%[out], %q[offsets]]\n\t" \
-    "add %[out], %[out], %[step]\n\t"
-#define KWS_COLUMN_LOOP(correction)                                                                             \
-    __asm__ volatile("dls lr, %[n]\n1:\n\t" KWS_COLUMN_DOT correction KWS_COLUMN_OUT "le lr, 1b\n\t"           \
-                     : [in] "+r"(in), [out] "+r"(out), [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2),       \
-                       [a3] "=&Te"(a3)                                                                          \
-                     : [n] "r"(iterations), [w] "w"(column->weights), [m] "w"(column->multiplier),              \
-                       [scale] "w"(vdupq_n_s32(1 << 10)), [offsets] "w"(column->offsets),                       \
-                       [first] "r"(column->first), [third] "r"(column->third), [zero] "r"(column->zero_point),  \
-                       [step] "r"(KWS_COLUMN_OUTPUTS * column->pitch)                                           \
-                     : "q0", "q1", "q2", "p0", "lr", "cc", "memory")
+#define KWS_COLUMN_LOOP(dot, correction)                                                                           \
+    __asm__ volatile("dls lr, lr\n1:\n\t" dot correction                                                           \
+                     "vmulh.s32 q2, q2, %q[m]\n\t"                                                                 \
+                     "vmulh.s32 q0, q0, %q[m]\n\t"                                                                 \
+                     "vqrshrnb.s32 q2, q2, #12\n\t"                                                                \
+                     "vqrshrnt.s32 q2, q0, #12\n\t"                                                                \
+                     "vqadd.s16 q2, q2, %q[zero]\n\t"                                                              \
+                     "vqmovnb.s16 q2, q2\n\t"                                                                      \
+                     "vstrb.16 q2, [%[out], %q[offsets]]\n\t"                                                      \
+                     "add %[out], %[out], %[pitch], lsl #3\n\t"                                                    \
+                     "le lr, 1b\n\t"                                                                               \
+                     "cbz %[back], 2f\n\t"                                                                         \
+                     "mls %[in], %[back], %[stride], %[in]\n\t"                                                    \
+                     "mls %[out], %[back], %[pitch], %[out]\n\t"                                                   \
+                     "movs %[back], #0\n\t"                                                                        \
+                     "mov lr, #1\n\t"                                                                              \
+                     "b 1b\n"                                                                                      \
+                     "2:\n\t"                                                                                      \
+                     : [in] "+r"(in), [out] "+r"(out), [n] "+r"(n), [back] "+l"(back), [a0] "=&Te"(a0),            \
+                       [a1] "=&Te"(a1), [a2] "=&Te"(a2), [a3] "=&Te"(a3)                                           \
+                     : [w] "w"(column->weights), [m] "w"(column->multiplier), [zero] "w"(column->zero_point),      \
+                       [scale] "w"(vdupq_n_s32(1 << 10)), [offsets] "w"(column->offsets),                          \
+                       [first] "r"(column->first), [third] "r"(third), [pitch] "r"(column->pitch),                 \
+                       [stride] "r"(column->stride)                                                                \
+                     : "q0", "q1", "q2", "p0", "cc", "memory")
 
-/* 8 n outputs of stride 1. */
-static inline void kws_column_run(const kws_column *column, uint32_t from, uint32_t iterations, int form) {
-    const int8_t *in = column->inputs + from;
-    int8_t *out = column->out + from * column->pitch;
+/* At least eight outputs of a line. */
+static inline void kws_column_line(const kws_column *column, uint32_t outputs, int line) {
+    const int8_t *in = column->inputs;
+    int8_t *out = column->out;
+    const int32_t third = line ? column->third : 0;
+    uint32_t back = (0u - outputs) % KWS_COLUMN_OUTPUTS;
+    register uint32_t n __asm__("lr") = outputs / KWS_COLUMN_OUTPUTS;
     int32_t a0, a1, a2, a3;
-    if (form == KWS_LINE) {
-        KWS_COLUMN_LOOP(KWS_COLUMN_BELOW_ZERO);
+    if (line && column->stride == 1) {
+        KWS_COLUMN_LOOP(KWS_COLUMN_DOT(KWS_COLUMN_NEAR_FIRST, KWS_COLUMN_NEAR_NEXT), KWS_COLUMN_BELOW_ZERO);
+    } else if (column->stride == 1) {
+        KWS_COLUMN_LOOP(KWS_COLUMN_DOT(KWS_COLUMN_NEAR_FIRST, KWS_COLUMN_NEAR_NEXT), "");
+    } else if (line) {
+        KWS_COLUMN_LOOP(KWS_COLUMN_DOT(KWS_COLUMN_FAR_FIRST, KWS_COLUMN_FAR_NEXT), KWS_COLUMN_BELOW_ZERO);
     } else {
-        KWS_COLUMN_LOOP("");
+        KWS_COLUMN_LOOP(KWS_COLUMN_DOT(KWS_COLUMN_FAR_FIRST, KWS_COLUMN_FAR_NEXT), "");
     }
 }
 
-/* The rest: any stride, any form, any number. */
+/* Any form, any number. */
 static inline void kws_column_one(const kws_column *column, uint32_t at, const kws_output *output, int32_t channel) {
     const int32_t acc = vmladavq_s8(vldrbq_s8(column->inputs + at * column->stride), column->weights);
     column->out[at * column->pitch] = kws_quantize(acc, output, channel);
 }
 
-/* Kernels of at most 16 rows, one column, no dilation: each channel's inputs are laid out in time, and VMLADAV takes all
- * taps of an output at once. */
+/* n int8 at `offsets` and every `step` bytes from there, eight at a time, to one row. */
+static inline void kws_lay_out(const int8_t *from, uint16x8_t offsets, uint32_t step, uint32_t n, int8_t *to) {
+    __asm__ volatile(
+        "wlstp.16 lr, %[n], 2f\n"
+        "1:\n\t"
+        "vldrb.u16 q0, [%[from], %q[offsets]]\n\t"
+        "vstrb.16 q0, [%[to]], #8\n\t"
+        "add %[from], %[from], %[step]\n\t"
+        "letp lr, 1b\n"
+        "2:\n\t"
+        : [from] "+r"(from), [to] "+l"(to)
+        : [n] "r"(n), [offsets] "w"(offsets), [step] "r"(step)
+        : "q0", "lr", "memory");
+}
+
+/* Kernels of at most 16 rows, one column: each channel's inputs are laid out in time, and VMLADAV takes all taps of an
+ * output at once. Where rows are dilated by d, d such layers interleave. */
 static void kws_depthwise_column(const kws_depthwise *layer, const int8_t *in, int8_t *out) {
     static const uint16_t order[8] = {0, 4, 1, 5, 2, 6, 3, 7};
     int8_t inputs[KWS_COLUMN_BYTES];
+    const int32_t phases = layer->dilation_h, height = layer->in_h;
     const uint32_t channels = layer->channels, taps = layer->kernel_h, stride = layer->stride_h;
-    const uint32_t most = (KWS_COLUMN_BYTES - KWS_COLUMN_TAPS) / stride + 1;
+    const uint32_t pitch = channels * (uint32_t)phases, most = (KWS_COLUMN_BYTES - KWS_COLUMN_TAPS) / stride + 1;
     const kws_output *const output = &layer->output;
-    const uint16x8_t rows = vmulq_n_u16(vidupq_n_u16(0, 1), layer->channels);
+    const uint16x8_t rows = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)pitch);
     const uint16x8_t even = vmulq_n_u16(vidupq_n_u16(0, 2), layer->channels);
     const uint16x8_t odd = vaddq_n_u16(even, layer->channels);
     const mve_pred16_t evens = vctp16q((taps + 1) / 2), odds = vctp16q(taps / 2);
-    kws_column column = {.inputs = inputs, .stride = stride, .pitch = channels, .zero_point = output->zero_point};
-    column.offsets = vmulq_n_u16(vld1q_u16(order), layer->channels);
-    for (uint32_t begin = 0; begin < layer->out_h; begin += most) {
-        const uint32_t outputs = layer->out_h - begin < most ? layer->out_h - begin : most;
-        const int32_t top = (int32_t)(begin * stride) - layer->pad_top;
-        const int32_t bottom = top + (int32_t)((outputs - 1) * stride + taps);
-        const uint32_t row = top < 0 ? 0 : (uint32_t)top;
-        const uint32_t end = bottom > layer->in_h ? layer->in_h : (uint32_t)bottom;
-        int8_t *const body = inputs + (int32_t)row - top;
-        for (uint32_t i = 0; i < KWS_COLUMN_BYTES; i += 16) {
-            vst1q_s8(inputs + i, vdupq_n_s8(layer->zero_point));
-        }
-        for (uint32_t c = 0; c < channels; c++) {
-            const int8_t *from = in + row * channels + c, *weight = layer->weights + c;
-            for (uint32_t i = 0; row + i < end; i += 8, from += 8 * channels) {
-                const mve_pred16_t rest = vctp16q(end - row - i);
-                vstrbq_p_s16(body + i, vldrbq_gather_offset_z_s16(from, rows, rest), rest);
+    const int is_line = output->form <= KWS_LINE, line = output->form == KWS_LINE;
+    kws_column column = {.inputs = inputs, .stride = stride, .pitch = pitch};
+    column.zero_point = vdupq_n_s16(output->zero_point);
+    column.offsets = vmulq_n_u16(vld1q_u16(order), (uint16_t)pitch);
+    for (int32_t phase = 0; phase < phases && phase < layer->out_h; phase++) {
+        const uint32_t all = (uint32_t)((layer->out_h - phase + phases - 1) / phases);
+        for (uint32_t begin = 0; begin < all; begin += most) {
+            /* element i of the row is input row top + i * phases */
+            const uint32_t outputs = all - begin < most ? all - begin : most;
+            const int32_t top = phase + (int32_t)(begin * stride) - layer->pad_top; /* stride is 1 where phases are not */
+            const int32_t from = top < 0 ? (phases - 1 - top) / phases : 0;
+            const int32_t inside = top < height ? (height - 1 - top) / phases + 1 : 0;
+            const int32_t length = (int32_t)((outputs - 1) * stride + taps);
+            const int32_t to = inside < length ? inside : length;
+            const uint32_t n = to > from ? (uint32_t)(to - from) : 0;
+            uint32_t fast = is_line && outputs >= KWS_COLUMN_OUTPUTS ? outputs : 0;
+            fast -= fast % KWS_COLUMN_OUTPUTS <= 2 ? fast % KWS_COLUMN_OUTPUTS : 0; /* dearer than one by one */
+            for (uint32_t i = 0; i < KWS_COLUMN_BYTES; i += 16) {
+                vst1q_s8(inputs + i, vdupq_n_s8(layer->zero_point));
             }
-            column.out = out + begin * channels + c;
-            column.weights = vmovntq_s16((int8x16_t)vldrbq_gather_offset_z_s16(weight, even, evens),
-                                         vldrbq_gather_offset_z_s16(weight, odd, odds));
-            column.first = output->first[c];
-            column.multiplier = vdupq_n_s32(output->multiplier[c]);
-            uint32_t done = 0;
-            if (stride == 1 && output->form <= KWS_LINE && outputs >= KWS_COLUMN_OUTPUTS) {
-                column.third = output->form == KWS_LINE ? output->third[c] : 0;
-                kws_column_run(&column, 0, outputs / KWS_COLUMN_OUTPUTS, output->form);
-                if (outputs % KWS_COLUMN_OUTPUTS) {
-                    kws_column_run(&column, outputs - KWS_COLUMN_OUTPUTS, 1, output->form); /* some of them again */
+            for (uint32_t c = 0; c < channels; c++) {
+                const int8_t *weight = layer->weights + c;
+                kws_lay_out(in + (top + from * phases) * (int32_t)channels + c, rows, 8 * pitch, n, inputs + from);
+                column.out = out + ((begin * (uint32_t)phases + (uint32_t)phase) * channels + c);
+                column.weights = vmovntq_s16((int8x16_t)vldrbq_gather_offset_z_s16(weight, even, evens),
+                                             vldrbq_gather_offset_z_s16(weight, odd, odds));
+                if (fast) {
+                    column.first = output->first[c];
+                    column.multiplier = vdupq_n_s32(output->multiplier[c]);
+                    column.third = line ? output->third[c] : 0;
+                    kws_column_line(&column, fast, line);
                 }
-                done = outputs;
-            }
-            for (; done < outputs; done++) {
-                kws_column_one(&column, done, output, (int32_t)c);
+                for (uint32_t at = fast; at < outputs; at++) {
+                    kws_column_one(&column, at, output, (int32_t)c);
+                }
             }
         }
     }
@@ -263,8 +300,9 @@ static inline __attribute__((always_inline)) void kws_depthwise_form(const kws_d
 }
 
 void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out) {
-    const int one_column = layer->in_w == 1 && layer->kernel_w == 1 && layer->dilation_h == 1;
-    if (one_column && layer->kernel_h <= KWS_COLUMN_TAPS && layer->channels <= 4096) {
+    const int one_column = layer->in_w == 1 && layer->kernel_w == 1 && layer->kernel_h <= KWS_COLUMN_TAPS;
+    const int apart = layer->dilation_h == 1 || layer->stride_h == 1; /* not both */
+    if (one_column && apart && (uint32_t)layer->channels * layer->dilation_h <= 8192 && layer->stride_h <= 16) {
         kws_depthwise_column(layer, in, out);
     } else if (layer->output.form == KWS_RISING) {
         kws_depthwise_form(layer, in, out, KWS_RISING);
