@@ -114,6 +114,8 @@ def multiply_finely(x: int, m: int, fine: int, shift: int) -> int:
 
 def finely_equal(low: int, high: int, bias: int, real: float, zero_point: int) -> bool:
     """Whether `multiply_finely` takes each of int8's 255 steps where `rounding_in_double` does, in [low, high]."""
+    if not 2.0**-31 <= real < 2.0**30 or max(abs(low + bias), abs(high + bias)) >= 1 << 31:
+        return False
     form = quantize_finely(real)
     q = np.arange(-127, 128, dtype=np.int64)
     one = np.ones(1, np.int64)

@@ -190,3 +190,4 @@ def test_fine_integer_form_is_refused_where_double_rounds_halves_down():
 def test_fine_multiplier_out_of_range(real):
     with pytest.raises(ValueError, match="outside"):
         quantize_finely(real)
+    assert not finely_equal(-100, 100, 0, real, 0)
