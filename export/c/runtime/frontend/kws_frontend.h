@@ -11,9 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The arithmetic: 0 is single-precision float, 1 is integers alone, the default on Arm cores that have no FPU. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The arithmetic: 0 is single-precision float, 1 is integers alone, the default on Arm and RISC-V without an FPU. */
 #ifndef KWS_FRONTEND_FIXED
-#if defined(__arm__) && !defined(__ARM_FP)
+#if (defined(__arm__) && !defined(__ARM_FP)) || (defined(__riscv) && !defined(__riscv_flen))
 #define KWS_FRONTEND_FIXED 1
 #else
 #define KWS_FRONTEND_FIXED 0
@@ -84,5 +88,9 @@ enum kws_frontend_stage {
     KWS_STAGE_DCT,
     KWS_STAGE_CMVN
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
