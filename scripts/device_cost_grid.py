@@ -4,10 +4,13 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from kws_dendrite.export.c.emitter import emit_model
 from kws_dendrite.export.c.program import Operator, Program, Tensor
+from kws_dendrite.export.c.sources import runtime_text, write_files
 from kws_dendrite.plain.device.emitted import Emitted, is_contiguous
 from kws_dendrite.plain.shapes import Shape, window_padding
 
@@ -146,6 +149,14 @@ def _pools() -> Iterator[Emitted]:
         yield Emitted(kind, (), (), "", (source,), shape, window, stride, pads=(pads[0][0], pads[1][0]))
 
 
+def write_program(program: Program, folder: Path) -> str:
+    """The program's C in `folder`; returns the text of its model."""
+    model = emit_model(program)
+    runtime = {name: runtime_text("model", name) for name in model.runtime}
+    write_files(model.files | runtime, folder)
+    return model.files["kws_model.c"]
+
+
 class ProgramBuilder:
     """A program that runs operators one after the other, each on values of its own out of flash."""
 
@@ -163,17 +174,28 @@ class ProgramBuilder:
         for _ in range(2 if operator.shared else 1):
             self._add(operator, weights)
 
+    def chain(self, operators: list[Emitted]) -> None:
+        """Operators of one shape, each on what the one before it gave; at the end SOFTMAX's place is the output's."""
+        last = self.source
+        shape = operators[0].inputs[0] if operators else (4,)
+        self.source = last = self._tensor((1, math.prod(shape)))
+        target = self._tensor((1, *shape))
+        self._operator("RESHAPE", (last,), target)
+        last = target
+        for operator in operators:
+            weights = self._weights(operator) if operator.operator in _WEIGHTED else ()
+            last = self._add(operator, weights, sources=[last] * len(operator.inputs))
+
     def program(self) -> Program:
         """What was added."""
         output = self.operators[-1].outputs[0]
         return Program(tuple(self.tensors), tuple(self.operators), self.source, output, "0" * 64)
 
-    def _add(self, operator: Emitted, weights: tuple[int, ...]) -> None:
-        like = {"CONCATENATION", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE"}
-        sources = [self._loaded(shape) for shape in operator.inputs]
+    def _add(self, operator: Emitted, weights: tuple[int, ...], sources: list[int] | None = None) -> int:
+        sources = sources or [self._loaded(shape) for shape in operator.inputs]
         scale, zero_point, activation = self._output(operator)
-        if operator.operator in like:
-            scale, zero_point = SCALE, 0
+        if operator.operator in ("CONCATENATION", "AVERAGE_POOL_2D", "MAX_POOL_2D"):  # these pass it through
+            scale, zero_point = self.tensors[sources[0]].scale, self.tensors[sources[0]].zero_point
         target = self._tensor((1, *operator.shape), scale=scale, zero_point=zero_point)
         padding = "same" if any(operator.pads) or _is_same(operator) else "valid"
         self.measured.append((len(self.operators), operator))
@@ -181,6 +203,7 @@ class ProgramBuilder:
             operator.operator, (*sources, *weights), target, activation=activation, padding=padding, stride=operator.stride,
             dilation=operator.dilation, window=operator.window,
         )  # fmt: skip
+        return target
 
     def _output(self, operator: Emitted) -> tuple[float, int, str]:
         """(scale, zero point, fused activation) that give the wanted form."""

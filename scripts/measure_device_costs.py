@@ -21,30 +21,19 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from device_cost_code import measure_code
-from device_cost_grid import ProgramBuilder, grids
+from device_cost_grid import ProgramBuilder, grids, write_program
 
 from kws_dendrite.errors import KwsDendriteError
-from kws_dendrite.export.benchmark.count import OPERATOR, REST, count_folder
+from kws_dendrite.export.benchmark.count import OPERATOR, count_folder
 from kws_dendrite.export.benchmark.firmware import FLAGS
 from kws_dendrite.export.benchmark.targets import TARGETS
 from kws_dendrite.export.benchmark.toolchain import GCC, QEMU, version
-from kws_dendrite.export.c.emitter import emit_model
-from kws_dendrite.export.c.program import Program
-from kws_dendrite.export.c.sources import runtime_text, write_files
 from kws_dendrite.output import write_text
 from kws_dendrite.plain.device.emitted import Emitted
 from kws_dendrite.plain.device.kernels import ISAS, count, kernel_of
 
 TABLE = Path(__file__).resolve().parents[1] / "kws_dendrite" / "plain" / "device_costs.json"
 FORMS = {"KWS_RISING": "rising", "KWS_LINE": "line", "KWS_ROUND_TWICE": "round", "KWS_ROUND_ONCE": "round"}
-
-
-def write_program(program: Program, folder: Path) -> str:
-    """The program's C in `folder`; returns the text of its model."""
-    model = emit_model(program)
-    runtime = {name: runtime_text("model", name) for name in model.runtime}
-    write_files(model.files | runtime, folder)
-    return model.files["kws_model.c"]
 
 
 def check_forms(text: str, measured: Sequence[tuple[int, Emitted]]) -> None:

@@ -247,17 +247,23 @@ class _Emitter:
         return (replace(base, operator=TABLES[node.kind]),)
 
 
-def is_contiguous(operator: Emitted) -> bool:
-    """Whether every patch of a CONV_2D lies in one piece in its input: no padding, whole rows."""
+def is_one_piece(operator: Emitted) -> bool:
+    """Whether a patch that is wholly inside the input lies in one piece there: whole rows, or one row, undilated."""
     kernel, dilation = operator.window, operator.dilation
+    whole_rows = kernel[0] == 1 or (operator.plane[1] == kernel[1] and dilation[0] == 1)
+    return whole_rows and (kernel[1] == 1 or dilation[1] == 1)
+
+
+def is_contiguous(operator: Emitted) -> bool:
+    """Whether every patch of a CONV_2D lies in one piece inside its input."""
     inside = all(
         pad == 0 and (out - 1) * stride + (k - 1) * step < size
         for pad, out, stride, k, step, size in zip(
-            operator.pads, operator.out_plane, operator.stride, kernel, dilation, operator.plane, strict=False
+            operator.pads, operator.out_plane, operator.stride, operator.window, operator.dilation, operator.plane,
+            strict=False,
         )
-    )
-    whole_rows = kernel[0] == 1 or (operator.plane[1] == kernel[1] and dilation[0] == 1)
-    return inside and whole_rows and (kernel[1] == 1 or dilation[1] == 1)
+    )  # fmt: skip
+    return inside and is_one_piece(operator)
 
 
 def _needed(graph: Graph) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from kws_dendrite.plain.device.emitted import Emitted
+from kws_dendrite.plain.device.emitted import Emitted, is_one_piece
 from kws_dendrite.plain.graph import Shape
 
 Isa = Literal["portable", "dsp", "helium"]
@@ -19,7 +19,8 @@ Counts = dict[str, float]
 ISAS: dict[str, Isa] = {
     "cortex-m3": "portable", "cortex-m4": "dsp", "cortex-m7": "dsp", "cortex-m33": "dsp", "cortex-m55": "helium",
 }  # fmt: skip
-TILE = 4
+TILE, BLOCK = 4, 8
+SEGMENTS = 32
 NARROW_TAPS = 14
 TEMPORAL_PAIRS, TEMPORAL_STEP, TEMPORAL_NEAR = 5, 4095, 255
 HELIUM_NARROW, HELIUM_SLOT, COLUMN_BYTES = 16, 64, 192
@@ -94,45 +95,75 @@ def _inside(operator: Emitted) -> tuple[list[int], list[int]]:
 
 
 def _conv(operator: Emitted, isa: Isa) -> Counts:
-    height, width, outputs = operator.out_plane
-    positions, taps, channels = height * width, operator.taps, operator.plane[2]
-    rows, columns = _inside(operator)
-    blocks = sum(rows) * sum(columns)  # taps of the window inside, each `channels` values
-    outside = positions * math.prod(operator.window) - blocks
-    gathers = not operator.contiguous
-    form = operator.form
     if isa == "helium":
-        return _conv_helium(operator, rows, columns)
-    counts: Counts = {"calls": 1, "positions": positions}
-    if gathers:
-        counts |= {
-            "gathers": positions, "gathered rows": positions * operator.window[0], "gathered taps": blocks,
-            "empty taps": outside, "empty values": outside * channels,
-        }  # fmt: skip
-    copies, size = (blocks, channels) if gathers else (positions, taps)
+        return _conv_helium(operator)
+    height, width, outputs = operator.out_plane
+    positions, taps, form = height * width, operator.taps, operator.form
+    counts: Counter[str] = Counter({"calls": 1, "rows": height, "positions": positions})
+    if not operator.contiguous:
+        _gathers(operator, isa, counts)
+    elif isa == "dsp":
+        _copies("", positions, taps, operator, isa, counts)
+    if isa == "portable":
+        counts[f"{form} outputs"] += positions * outputs
+        counts["four products"] += positions * outputs * (taps // 4)
+        counts["products"] += positions * outputs * (taps % 4)
+        counts["product ends"] += positions * outputs * (taps % 4 > 0)
+        return dict(counts)
+    steps = math.ceil(taps / TILE)
+    whole = outputs // TILE if form != "round" else 0
+    rest = outputs - TILE * whole
+    tiles = positions * math.ceil(rest / TILE)
+    counts["positions in tiles"] += positions * (whole > 0)
+    counts["tiles"] += positions * whole
+    counts["tile corrections"] += positions * whole * (form == "line")
+    counts["tile steps"] += positions * whole * steps
+    counts["single tiles"] += tiles
+    counts["single tile steps"] += tiles * steps
+    kind = "once" if form == "round" and operator.operator == "FULLY_CONNECTED" else form
+    counts[f"{kind} outputs"] += positions * rest
+    return dict(counts)
+
+
+def _gathers(operator: Emitted, isa: Isa, counts: Counter[str]) -> None:
+    """Patches that are put together, a whole one at once where it lies in one piece inside the input."""
+    rows, columns = _inside(operator)
+    kernel, channels = operator.window, operator.plane[2]
+    whole = sum(row == kernel[0] for row in rows) * sum(column == kernel[1] for column in columns)
+    whole = whole if is_one_piece(operator) else 0
+    parts = len(rows) * len(columns) - whole
+    blocks = sum(rows) * sum(columns) - whole * math.prod(kernel)
+    empty = parts * math.prod(kernel) - blocks
+    counts["whole patches"] += whole
+    _copies("whole ", whole, operator.taps, operator, isa, counts)
+    counts["gathers"] += parts
+    counts["gathered rows"] += parts * kernel[0]
+    counts["gathered taps"] += blocks
+    _copies("gathered ", blocks, channels, operator, isa, counts)
+    counts["empty taps"] += empty
+    counts["empty values"] += empty * channels
+
+
+def _copies(kind: str, copies: int, size: int, operator: Emitted, isa: Isa, counts: Counter[str]) -> None:
+    """`copies` runs of `size` values into a patch."""
     if isa == "dsp":
-        tiles = positions * math.ceil(outputs / TILE)
-        words = "lines" if form != "round" else "integers"
-        counts |= {
-            f"words to {words}": copies * (size // 4), f"bytes to {words}": copies * (size % 4),
-            f"{form} tiles": tiles, "tile steps": tiles * math.ceil(taps / TILE),
-            "last channels": positions * (outputs % TILE), "last tiles": positions * (outputs % TILE > 0),
-        }  # fmt: skip
-        return counts
-    if gathers:
-        counts |= {"copied blocks": copies * (size // 16), "copied words": copies * (size % 16 // 4)}
-        counts |= {"copied bytes": copies * (size % 4)}
-    counts |= {f"{form} outputs": positions * outputs, "products": positions * outputs * taps}
-    return counts
+        to = "integers" if operator.form == "round" else "lines"
+        counts[f"{kind}words to {to}"] += copies * (size // 4)
+        counts[f"{kind}bytes to {to}"] += copies * (size % 4)
+        counts[f"{kind}ends"] += copies * (size % 4 > 0)
+    else:
+        counts[f"{kind}blocks"] += copies * (size // 16)
+        counts[f"{kind}words"] += copies * (size % 16 // 4)
+        counts[f"{kind}bytes"] += copies * (size % 4)
 
 
-def _conv_helium(operator: Emitted, rows: list[int], columns: list[int]) -> Counts:
+def _conv_helium(operator: Emitted) -> Counts:
     """Groups of four positions that find room for their gathered patches, as the kernel forms them."""
     height, width, outputs = operator.out_plane
+    rows, columns = _inside(operator)
     taps, form = operator.taps, operator.form
     slots = 4 if taps <= HELIUM_SLOT else 2
-    whole = operator.window[0] == 1 or (operator.plane[1] == operator.window[1] and operator.dilation[0] == 1)
-    whole = whole and (operator.window[1] == 1 or operator.dilation[1] == 1)
+    whole = is_one_piece(operator)
     groups = count_ = gathered = total = 0
     for row in rows:
         for column in columns:
@@ -165,33 +196,52 @@ def _narrow(operator: Emitted, _: Isa) -> Counts:
 
 
 def _depthwise(operator: Emitted, isa: Isa) -> Counts:
-    height, width, channels = operator.out_plane
-    window, positions = operator.window, height * width
-    rows, columns = _inside(operator)
-    full = sum(row == window[0] for row in rows) * sum(column == window[1] for column in columns)
-    taps_inside = sum(rows) * sum(columns)
-    size = math.prod(window)
-    counts: Counts = {"calls": 1, "rows": height, "positions": positions}
-    form = operator.form
     if isa == "helium":
-        return counts | _depthwise_helium(operator, rows, columns)
-    fours = channels // 4 if isa == "dsp" else 0
-    singles = channels - 4 * fours
-    counts |= {
-        "fours": positions * fours, f"{form} fours": positions * fours, "fours' rows": positions * fours * window[0],
-        "fours' taps": full * size * fours, "fours' edge taps": (taps_inside - full * size) * fours,
-        "fours' empty taps": (positions * size - taps_inside) * fours,
-        "singles": positions * singles, f"{form} singles": positions * singles,
-        "singles' rows": positions * singles * window[0], "singles' taps": taps_inside * singles,
-        "singles' empty taps": (positions * size - taps_inside) * singles,
-    }  # fmt: skip
-    return counts
+        return _depthwise_helium(operator)
+    height, width, channels = operator.out_plane
+    window, positions, form = operator.window, height * width, operator.form
+    rows, columns = _inside(operator)
+    counts: Counter[str] = Counter({"calls": 1, "rows": height, "positions": positions})
+    done = 0
+    if isa == "dsp" and form != "round" and channels >= 4 and 3 * window[0] <= SEGMENTS:
+        groups, segments = channels // 4, _segments(operator, rows)
+        counts["grouped positions"] += positions
+        counts["kernel rows"] += positions * window[0]
+        counts["segments"] += segments
+        counts["groups"] += positions * groups
+        counts["group segments"] += segments * groups
+        counts["group taps"] += positions * groups * math.prod(window)
+        counts["group corrections"] += positions * groups * (form == "line")
+        done = 4 * groups
+    rest = channels - done
+    blocks, taps = math.ceil(rest / BLOCK), sum(rows) * sum(columns)
+    empty = positions * math.prod(window) - taps
+    counts["blocks"] += positions * blocks
+    counts["block rows"] += positions * blocks * window[0]
+    counts["block taps"] += taps * blocks
+    counts["block empty taps"] += empty * blocks
+    counts["values"] += taps * rest
+    counts["empty values"] += empty * rest
+    counts[f"{form} outputs"] += positions * rest
+    return dict(counts)
 
 
-def _depthwise_helium(operator: Emitted, rows: list[int], columns: list[int]) -> Counts:
+def _segments(operator: Emitted, rows: list[int]) -> int:
+    """Runs of taps side by side that are all inside the input, or all outside; a row of taps has at most three."""
+    starts = np.arange(operator.out_plane[1]) * operator.stride[1] - operator.pads[1]
+    taps = starts[:, None] + np.arange(operator.window[1]) * operator.dilation[1]
+    before, behind = (taps < 0).any(1), (taps >= operator.plane[1]).any(1)
+    inside = ((taps >= 0) & (taps < operator.plane[1])).any(1)
+    runs = int(before.sum() + inside.sum() + behind.sum())
+    outside = len(rows) * operator.window[0] - sum(rows)
+    return sum(rows) * runs + outside * operator.out_plane[1]
+
+
+def _depthwise_helium(operator: Emitted) -> Counts:
     """A channel at a time along time, 16 channels at a time elsewhere."""
     height, width, channels = operator.out_plane
     (size, across), positions, form = operator.window, height * width, operator.form
+    rows, columns = _inside(operator)
     if is_column(operator):
         steps = math.ceil(height / 8) if operator.stride[0] == 1 and form != "round" and height >= 8 else 0
         most = (COLUMN_BYTES - HELIUM_NARROW) // operator.stride[0] + 1
