@@ -199,20 +199,25 @@ typedef struct {
     int16_t zero_point; /* of the output */
 } kws_sixteen_constants;
 
+static inline __attribute__((always_inline)) int32x4_t kws_multiply_lanes(const kws_sixteen *acc,
+                                                                          const kws_sixteen_constants *constants, int j,
+                                                                          int form) {
+    int32x4_t u = vaddq_s32(vshlq_n_s32(acc->lanes[j], 10), constants->first.lanes[j]);
+    if (form == KWS_LINE) {
+        u = kws_subtract_below_zero(u, constants->third.lanes[j]);
+    }
+    return vmulhq_s32(u, constants->multiplier.lanes[j]);
+}
+
 static inline __attribute__((always_inline)) int8x16_t kws_quantize_sixteen(const kws_sixteen *acc,
                                                                             const kws_sixteen_constants *constants,
                                                                             int form) {
-    int16x8_t even = vdupq_n_s16(0), odd = even;
-    int32x4_t q[4];
-    for (int j = 0; j < 4; j++) {
-        int32x4_t u = vaddq_s32(vshlq_n_s32(acc->lanes[j], 10), constants->first.lanes[j]);
-        if (form == KWS_LINE) {
-            __asm__("vpt.s32 lt, %q0, zr\n\tvsubt.i32 %q0, %q0, %q1" : "+w"(u) : "w"(constants->third.lanes[j]) : "p0");
-        }
-        q[j] = vmulhq_s32(u, constants->multiplier.lanes[j]);
-    }
-    even = vqrshrntq_n_s32(vqrshrnbq_n_s32(even, q[0], 12), q[2], 12);
-    odd = vqrshrntq_n_s32(vqrshrnbq_n_s32(odd, q[1], 12), q[3], 12);
+    int16x8_t even = (int16x8_t)kws_multiply_lanes(acc, constants, 0, form), odd;
+    even = vqrshrnbq_n_s32(even, (int32x4_t)even, 12);
+    even = vqrshrntq_n_s32(even, kws_multiply_lanes(acc, constants, 2, form), 12);
+    odd = (int16x8_t)kws_multiply_lanes(acc, constants, 1, form);
+    odd = vqrshrnbq_n_s32(odd, (int32x4_t)odd, 12);
+    odd = vqrshrntq_n_s32(odd, kws_multiply_lanes(acc, constants, 3, form), 12);
     even = vqaddq_n_s16(even, constants->zero_point);
     odd = vqaddq_n_s16(odd, constants->zero_point);
     return vqmovntq_s16(vqmovnbq_s16((int8x16_t)even, even), odd);
@@ -228,74 +233,160 @@ static inline int kws_fit_pairs(const kws_depthwise *layer) {
     return least > -128;
 }
 
-/* The sums of at most 16 channels, those of `some`, at the position whose first tap is (top, left). */
-static inline kws_sixteen kws_depthwise_sums(const kws_depthwise *layer, const int8_t *in, const int8_t *weight, int32_t top,
-                                             int32_t left, mve_pred16_t some, int pairs) {
-    const int32_t channels = layer->channels, step = layer->dilation_w * channels;
-    const int32_t right = left + (layer->kernel_w - 1) * layer->dilation_w;
-    const int8x16_t empty = vdupq_n_s8(layer->zero_point);
+/* The products in q6, of even channels, and q4, of odd ones, added to the four sums. */
+#define KWS_WIDEN                     \
+    "vmovlb.s16 q5, q6\n\t"           \
+    "vadd.i32 %q[a0], %q[a0], q5\n\t" \
+    "vmovlt.s16 q6, q6\n\t"           \
+    "vadd.i32 %q[a2], %q[a2], q6\n\t" \
+    "vmovlb.s16 q5, q4\n\t"           \
+    "vadd.i32 %q[a1], %q[a1], q5\n\t" \
+    "vmovlt.s16 q4, q4\n\t"           \
+    "vadd.i32 %q[a3], %q[a3], q4\n\t"
+#define KWS_FIRST_TAP                      \
+    "vldrb.8 q4, [%[from]]\n\t"            \
+    "add %[from], %[from], %[step]\n\t"    \
+    "vldrb.8 q5, [%[weight]]\n\t"          \
+    "add %[weight], %[weight], %[row]\n\t" \
+    "vmullb.s8 q6, q4, q5\n\t"             \
+    "vmullt.s8 q4, q4, q5\n\t"
+
+/* n taps of 16 channels, their inputs `step` bytes apart, in pairs where those fit int16; returns the weights behind them. */
+static inline __attribute__((always_inline)) const int8_t *kws_add_sixteen(kws_sixteen *acc, const int8_t *from, int32_t step,
+                                                                           const int8_t *weight, uint32_t channels,
+                                                                           int32_t taps, int pairs) {
+    register uint32_t n __asm__("lr") = pairs ? (uint32_t)taps / 2 : 0;
+    const int32_t single = taps - 2 * (int32_t)n;
+    __asm__ volatile(
+        "wls lr, lr, 2f\n"
+        "1:\n\t" KWS_FIRST_TAP
+        "vldrb.8 q5, [%[from]]\n\t"
+        "vldrb.8 q7, [%[weight]]\n\t"
+        "vmullb.s8 q7, q5, q7\n\t"
+        "vadd.i16 q6, q6, q7\n\t"
+        "vldrb.8 q7, [%[weight]]\n\t" /* again: there are eight registers */
+        "add %[from], %[from], %[step]\n\t"
+        "vmullt.s8 q5, q5, q7\n\t"
+        "add %[weight], %[weight], %[row]\n\t"
+        "vadd.i16 q4, q4, q5\n\t" KWS_WIDEN
+        "le lr, 1b\n"
+        "2:\n\t"
+        : [from] "+r"(from), [weight] "+r"(weight), [n] "+r"(n), [a0] "+w"(acc->lanes[0]), [a1] "+w"(acc->lanes[1]),
+          [a2] "+w"(acc->lanes[2]), [a3] "+w"(acc->lanes[3])
+        : [step] "r"(step), [row] "r"(channels)
+        : "q4", "q5", "q6", "q7", "memory");
+    for (int32_t i = 0; i < single; i++) {
+        __asm__ volatile(KWS_FIRST_TAP KWS_WIDEN
+                         : [from] "+r"(from), [weight] "+r"(weight), [a0] "+w"(acc->lanes[0]), [a1] "+w"(acc->lanes[1]),
+                           [a2] "+w"(acc->lanes[2]), [a3] "+w"(acc->lanes[3])
+                         : [step] "r"(step), [row] "r"(channels)
+                         : "q4", "q5", "q6", "memory");
+    }
+    return weight;
+}
+
+/* The same of the channels of `some` alone; `whole` is a constant where this is inlined. */
+static inline __attribute__((always_inline)) const int8_t *kws_add_taps(kws_sixteen *acc, const int8_t *from, int32_t step,
+                                                                        const int8_t *weight, uint32_t channels, int32_t n,
+                                                                        mve_pred16_t some, int pairs, int whole) {
+    if (whole) {
+        return kws_add_sixteen(acc, from, step, weight, channels, n, pairs);
+    }
+    for (; n > 0; n--, from += step, weight += channels) {
+        const int8x16_t x = vldrbq_z_s8(from, some), w = vldrbq_z_s8(weight, some);
+        kws_add_products(acc, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
+    }
+    return weight;
+}
+
+/* How many of `taps` taps from `start`, `step` apart, lie before `limit`. */
+static inline int32_t kws_taps_before(int32_t start, int32_t step, int32_t taps, int32_t limit) {
+    const int32_t n = limit > start ? (limit - start + step - 1) / step : 0;
+    return n < taps ? n : taps;
+}
+
+/* The sums of at most 16 channels, those of `some`, at the position whose first tap is (top, left). Taps outside the input
+ * read `empty`, 16 times its zero point. */
+static inline __attribute__((always_inline)) kws_sixteen kws_depthwise_sums(const kws_depthwise *layer, const int8_t *in,
+                                                                            const int8_t *weight, int32_t top, int32_t left,
+                                                                            const int8_t *empty, mve_pred16_t some,
+                                                                            int pairs, int whole) {
+    const uint32_t channels = layer->channels;
+    const int32_t taps = layer->kernel_w, step = layer->dilation_w * (int32_t)channels;
+    const int32_t before = left < 0 ? kws_taps_before(left, layer->dilation_w, taps, 0) : 0;
+    const int32_t last = left + (taps - 1) * layer->dilation_w;
+    const int32_t until = last < layer->in_w ? taps : kws_taps_before(left, layer->dilation_w, taps, layer->in_w);
+    const int32_t pitch = layer->dilation_h * layer->in_w * (int32_t)channels;
+    const int8_t *from = in + (top * layer->in_w + left + before * layer->dilation_w) * (int32_t)channels;
     kws_sixteen acc = {{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
     int32_t row = top;
-    for (int32_t ky = 0; ky < layer->kernel_h; ky++, row += layer->dilation_h) {
-        const int8_t *from = in + (row * layer->in_w + left) * channels;
-        const int row_inside = row >= 0 && row < layer->in_h;
-        int32_t kx = 0;
-        if (pairs && row_inside && left >= 0 && right < layer->in_w) {
-            for (; kx + 2 <= layer->kernel_w; kx += 2) {
-                const int8x16_t x0 = vldrbq_z_s8(from, some), w0 = vldrbq_z_s8(weight, some);
-                int16x8_t even = vmullbq_int_s8(x0, w0), odd = vmulltq_int_s8(x0, w0);
-                const int8x16_t x1 = vldrbq_z_s8(from + step, some), w1 = vldrbq_z_s8(weight + channels, some);
-                even = vaddq_s16(even, vmullbq_int_s8(x1, w1));
-                odd = vaddq_s16(odd, vmulltq_int_s8(x1, w1));
-                kws_add_products(&acc, even, odd);
-                from += 2 * step;
-                weight += 2 * channels;
-            }
+    for (int32_t ky = layer->kernel_h; ky > 0; ky--, row += layer->dilation_h, from += pitch) {
+        if (row < 0 || row >= layer->in_h) {
+            weight = kws_add_taps(&acc, empty, 0, weight, channels, taps, some, pairs, whole);
+            continue;
         }
-        for (; kx < layer->kernel_w; kx++, from += step, weight += channels) {
-            const int32_t column = left + kx * layer->dilation_w;
-            const int inside = row_inside && column >= 0 && column < layer->in_w;
-            const int8x16_t x = inside ? vldrbq_z_s8(from, some) : empty, w = vldrbq_z_s8(weight, some);
-            kws_add_products(&acc, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
+        if (before) {
+            weight = kws_add_taps(&acc, empty, 0, weight, channels, before, some, pairs, whole);
+        }
+        weight = kws_add_taps(&acc, from, step, weight, channels, until - before, some, pairs, whole);
+        if (until < taps) {
+            weight = kws_add_taps(&acc, empty, 0, weight, channels, taps - until, some, pairs, whole);
         }
     }
     return acc;
 }
 
-static inline __attribute__((always_inline)) void kws_depthwise_form(const kws_depthwise *layer, const int8_t *in,
-                                                                     int8_t *out, int form) {
+/* At most 16 channels from c on, at all positions. */
+static inline __attribute__((always_inline)) void kws_depthwise_tile(const kws_depthwise *layer, const int8_t *in, int8_t *out,
+                                                                     uint32_t c, int pairs, int form, int whole) {
     const kws_output *const output = &layer->output;
     const uint32_t channels = layer->channels;
-    const int pairs = kws_fit_pairs(layer);
-    for (uint32_t c = 0; c < channels; c += 16) {
-        const mve_pred16_t some = vctp8q(channels - c);
-        int8_t *to = out + c;
-        kws_sixteen_constants constants;
-        if (form <= KWS_LINE) {
-            kws_load_sixteen(output->first + c, channels - c, &constants.first);
-            kws_load_sixteen(output->multiplier + c, channels - c, &constants.multiplier);
-            constants.zero_point = output->zero_point;
-        }
-        if (form == KWS_LINE) {
-            kws_load_sixteen(output->third + c, channels - c, &constants.third);
-        }
-        for (int32_t y = 0; y < layer->out_h; y++) {
-            for (int32_t x = 0; x < layer->out_w; x++, to += channels) {
-                const kws_sixteen acc =
-                    kws_depthwise_sums(layer, in + c, layer->weights + c, y * layer->stride_h - layer->pad_top,
-                                       x * layer->stride_w - layer->pad_left, some, pairs);
-                if (form <= KWS_LINE) {
-                    vstrbq_p_s8(to, kws_quantize_sixteen(&acc, &constants, form), some);
+    const mve_pred16_t some = vctp8q(channels - c);
+    int8_t empty[16];
+    kws_sixteen_constants constants;
+    vst1q_s8(empty, vdupq_n_s8(layer->zero_point));
+    if (form <= KWS_LINE) {
+        kws_load_sixteen(output->first + c, channels - c, &constants.first);
+        kws_load_sixteen(output->multiplier + c, channels - c, &constants.multiplier);
+        constants.zero_point = output->zero_point;
+    }
+    if (form == KWS_LINE) {
+        kws_load_sixteen(output->third + c, channels - c, &constants.third);
+    }
+    out += c;
+    for (int32_t y = 0; y < layer->out_h; y++) {
+        for (int32_t x = 0; x < layer->out_w; x++, out += channels) {
+            const kws_sixteen acc =
+                kws_depthwise_sums(layer, in + c, layer->weights + c, y * layer->stride_h - layer->pad_top,
+                                   x * layer->stride_w - layer->pad_left, empty, some, pairs, whole);
+            if (form <= KWS_LINE) {
+                const int8x16_t q = kws_quantize_sixteen(&acc, &constants, form);
+                if (whole) {
+                    vstrbq_s8(out, q);
                 } else {
-                    int32_t sums[16];
-                    const int32x4x4_t lanes = {{acc.lanes[0], acc.lanes[1], acc.lanes[2], acc.lanes[3]}};
-                    vst4q_s32(sums, lanes);
-                    for (uint32_t i = 0; i < 16 && c + i < channels; i++) {
-                        to[i] = kws_round(sums[i], output, (int32_t)(c + i));
-                    }
+                    vstrbq_p_s8(out, q, some);
+                }
+            } else {
+                int32_t sums[16];
+                const int32x4x4_t lanes = {{acc.lanes[0], acc.lanes[1], acc.lanes[2], acc.lanes[3]}};
+                vst4q_s32(sums, lanes);
+                for (uint32_t i = 0; i < 16 && c + i < channels; i++) {
+                    out[i] = kws_round(sums[i], output, (int32_t)(c + i));
                 }
             }
         }
+    }
+}
+
+static inline __attribute__((always_inline)) void kws_depthwise_form(const kws_depthwise *layer, const int8_t *in,
+                                                                     int8_t *out, int form) {
+    const int pairs = kws_fit_pairs(layer);
+    uint32_t c = 0;
+    for (; c + 16 <= layer->channels; c += 16) {
+        kws_depthwise_tile(layer, in, out, c, pairs, form, 1);
+    }
+    if (c < layer->channels) {
+        kws_depthwise_tile(layer, in, out, c, pairs, form, 0);
     }
 }
 
