@@ -83,8 +83,11 @@ def _header_values(config: FrontEndConfig, sizes: Sizes) -> dict[str, str | int]
             "/* A row of the ring: each band's level from 0 to 256, eight bits of it, then the ninth bits, eight\n"
             " * bands to a byte. */"
         )
+    elif isinstance(config, LogMelConfig):
+        note = "/* A row of the ring: the bands' logarithms, in 16 bits about the middle of what they can be. */"
     else:
         note = "/* A row of the ring: one value a coefficient, before the window's normalisation. */"
+    value = {MfeConfig: "uint8_t", LogMelConfig: "int16_t"}.get(type(config))
     return {
         "SETTINGS": json.dumps(to_json(config)).replace("*/", ""),
         "SAMPLE_RATE": config.sampling_freq,
@@ -98,6 +101,6 @@ def _header_values(config: FrontEndConfig, sizes: Sizes) -> dict[str, str | int]
         + min(config.frame_samples, sizes.read + config.stride_samples - 1),
         "ROW": sizes.row,
         "ROW_NOTE": note,
-        "FLOAT_VALUE": "uint8_t" if isinstance(config, MfeConfig) else "float",
-        "FIXED_VALUE": "uint8_t" if isinstance(config, MfeConfig) else "int32_t",
+        "FLOAT_VALUE": value or "float",
+        "FIXED_VALUE": value or "int32_t",
     }

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from kws_dendrite.export.c.frontend_settings import LEAST, Bank, levels_of, scale_of
+from kws_dendrite.export.c.frontend_settings import LEAST, Bank, levels_of, row_steps, scale_of
 from kws_dendrite.frontend import FrontEndConfig, LogMelConfig, MfccConfig, MfeConfig
 
 WINDOW_FRACTION = 16  # bits of the window
@@ -23,6 +23,10 @@ def fixed_macros(config: FrontEndConfig, bank: Bank, factor: int) -> dict[str, s
         scale /= 2.0 ** (2 * WINDOW_FRACTION)
         mantissa, exponent = math.frexp(config.log_offset / scale)
         macros["LOG_OFFSET"] = f"{min(round(mantissa * 2**32), 2**32 - 1)}u"
+        middle, steps = row_steps(config)
+        macros["ROW_SCALE"] = steps
+        macros["ROW_SHIFT"] = LOG_FRACTION - (steps.bit_length() - 1)
+        macros["ROW_MIDDLE"] = f"({round(middle * 2**LOG_FRACTION)})"
         macros["LOG_OFFSET_EXPONENT"] = f"({exponent - 32})"
         macros["LOG_OF_ZERO"] = f"({round(math.log(config.log_offset) * 2**LOG_FRACTION)})"
         macros["MOST_SHIFT"] = f"({min(bits, (60 - exponent) // 2)})"

@@ -84,6 +84,14 @@ def emphasis_factors(cof: float) -> tuple[int, int]:
     return fraction.denominator, fraction.numerator
 
 
+def row_steps(config: LogMelConfig) -> tuple[float, int]:
+    """Middle and steps to a unit of log-mel's rows of 16 bits, which go from ln(log_offset) to what full scale gives."""
+    least = math.log(config.log_offset)
+    # Parseval, Hann window, full scale; twice that for a bin that two filters share, and for rounding
+    most = math.log(config.fft_length * config.frame_samples)
+    return (least + most) / 2, 2 ** math.floor(math.log2(32000 / ((most - least) / 2)))
+
+
 def emphasis_of(config: FrontEndConfig) -> tuple[int, int]:
     """A and B of the configuration's pre-emphasis, y[n] = A x[n] - B x[n - 1]; B is 0 where it has none."""
     if isinstance(config, LogMelConfig):

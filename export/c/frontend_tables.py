@@ -6,7 +6,16 @@ from collections.abc import Iterable
 import numpy as np
 
 from kws_dendrite.export.c.frontend_fixed import fixed_macros, fixed_tables
-from kws_dendrite.export.c.frontend_settings import LEAST, Bank, Sizes, bank_of, emphasis_of, levels_of, scale_of
+from kws_dendrite.export.c.frontend_settings import (
+    LEAST,
+    Bank,
+    Sizes,
+    bank_of,
+    emphasis_of,
+    levels_of,
+    row_steps,
+    scale_of,
+)
 from kws_dendrite.frontend import FrontEndConfig, LogMelConfig, MfccConfig, MfeConfig
 from kws_dendrite.frontend.logmel import hann
 
@@ -91,10 +100,12 @@ def _macros(config: FrontEndConfig, sizes: Sizes, bank: Bank, factors: tuple[int
     return macros
 
 
-def _float_macros(config: FrontEndConfig, factor: int) -> dict[str, str]:
-    macros = {"SCALE": _float(scale_of(config, factor))}
+def _float_macros(config: FrontEndConfig, factor: int) -> dict[str, str | int]:
+    macros: dict[str, str | int] = {"SCALE": _float(scale_of(config, factor))}
     if isinstance(config, LogMelConfig):
         macros["LOG_OFFSET"] = _float(config.log_offset)
+        middle, macros["ROW_SCALE"] = row_steps(config)
+        macros["ROW_MIDDLE"] = f"({_float(middle)})"
     else:
         macros["LOG_OF_ZERO"] = _float(math.log(LEAST))
     if isinstance(config, MfeConfig):

@@ -44,39 +44,46 @@ static void finish(const kws_frontend *frontend, const kws_frontend_target *targ
     }
 }
 
-#else
+#elif KWS_FRONTEND_WINDOWED
 
-/* Log-mel's mean over time and bands, row by row, relative to one value: where all are alike it is just that. */
-static kws_frontend_value mean_of(const kws_frontend *frontend)
-{
-#if KWS_FRONTEND_REMOVE_MEAN
-    const kws_frontend_value reference = frontend->ring[0];
-#if KWS_FRONTEND_FIXED
-    int64_t total = 0, sum;
-#else
-    float total = 0.0f, sum;
-#endif
-    for (size_t row = 0; row < KWS_FRONTEND_FRAMES; row++) {
-        sum = 0;
-        for (size_t column = 0; column < KWS_FRONTEND_COEFFICIENTS; column++) {
-            sum += frontend->ring[row * KWS_FRONTEND_ROW + column] - reference;
-        }
-        total += sum;
-    }
-    return reference + (kws_frontend_value)(total / (KWS_FRONTEND_FRAMES * KWS_FRONTEND_COEFFICIENTS));
-#else
-    (void)frontend;
-    return 0;
-#endif
-}
-
+/* Log-mel. The mean over time and bands is relative to one value: where all are alike it is just that. */
 static void finish(const kws_frontend *frontend, const kws_frontend_target *target)
 {
-    const kws_frontend_value mean = mean_of(frontend);
+    const int32_t count = KWS_FRONTEND_FRAMES * KWS_FRONTEND_ROW;
+    const int32_t reference = KWS_FRONTEND_REMOVE_MEAN ? frontend->ring[0] : 0;
+    int64_t total = 0;
+    size_t row = frontend->head, place = 0;
+    for (int32_t value = 0; KWS_FRONTEND_REMOVE_MEAN && value < count; value++) {
+        total += frontend->ring[value] - reference;
+    }
+    for (size_t frame = 0; frame < KWS_FRONTEND_FRAMES; frame++, row = kws_frontend_next_row(row)) {
+        const kws_frontend_value *const values = frontend->ring + row * KWS_FRONTEND_ROW;
+#if KWS_FRONTEND_FIXED
+        const int32_t middle = KWS_FRONTEND_REMOVE_MEAN ? (int32_t)(total * -(65536 / KWS_FRONTEND_ROW_SCALE) / count)
+                                                        : KWS_FRONTEND_ROW_MIDDLE / 16; /* 2^-16 */
+        for (size_t band = 0; band < KWS_FRONTEND_BANDS; band++, place++) {
+            kws_frontend_store(target, place, (values[band] - reference) * (65536 / KWS_FRONTEND_ROW_SCALE) + middle);
+        }
+#else
+        const float middle = KWS_FRONTEND_REMOVE_MEAN ? -(float)total / (float)(count * KWS_FRONTEND_ROW_SCALE)
+                                                      : KWS_FRONTEND_ROW_MIDDLE;
+        for (size_t band = 0; band < KWS_FRONTEND_BANDS; band++, place++) {
+            const float value = (float)(values[band] - reference) * (1.0f / KWS_FRONTEND_ROW_SCALE);
+            kws_frontend_store(target, place, value + middle);
+        }
+#endif
+    }
+}
+
+#else
+
+/* MFCC without normalisation. */
+static void finish(const kws_frontend *frontend, const kws_frontend_target *target)
+{
     size_t row = frontend->head, place = 0;
     for (size_t frame = 0; frame < KWS_FRONTEND_FRAMES; frame++, row = kws_frontend_next_row(row)) {
         for (size_t column = 0; column < KWS_FRONTEND_COEFFICIENTS; column++, place++) {
-            const kws_frontend_value value = frontend->ring[row * KWS_FRONTEND_ROW + column] - mean;
+            const kws_frontend_value value = frontend->ring[row * KWS_FRONTEND_ROW + column];
 #if KWS_FRONTEND_FIXED
             kws_frontend_store(target, place, (value + 8) >> 4); /* 2^-20 to 2^-16 */
 #else

@@ -7,7 +7,7 @@
  *            log2(1 + f) - f at 64 points, straight between them: ln is within 3e-5. In 2^-20.
  *   DCT      as in float, weights in 2^-15, each product rounded down to 2^-20.
  *
- * Rows of the ring are in 2^-20 (MFCC, log-mel) or levels of 1/256 (MFE).
+ * Rows of the ring are in 2^-20 (MFCC), in steps of 1 / ROW_SCALE from ROW_MIDDLE (log-mel), or levels of 1/256 (MFE).
  */
 #include "kws_frontend_internal.h"
 
@@ -150,7 +150,8 @@ void kws_frontend_frame(kws_frontend *frontend, kws_frontend_value *row)
             row[band] = (kws_frontend_value)(level < 0 ? 0 : level);
         }
 #else
-        row[band] = work[band].i;
+        const int32_t step = (1 << 20) / KWS_FRONTEND_ROW_SCALE;
+        row[band] = (kws_frontend_value)((work[band].i - KWS_FRONTEND_ROW_MIDDLE + step / 2) >> KWS_FRONTEND_ROW_SHIFT);
 #endif
     }
 #endif

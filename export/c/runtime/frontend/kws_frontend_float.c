@@ -165,7 +165,10 @@ void kws_frontend_frame(kws_frontend *frontend, kws_frontend_value *row)
 #else
     (void)energy;
     for (size_t band = 0; band < KWS_FRONTEND_BANDS; band++) {
-        row[band] = log_energy(work[2 * band + 3].f);
+        /* to the nearest of the ring's steps, above zero for the cast */
+        const float steps = MULTIPLY_ADD(log_energy(work[2 * band + 3].f), KWS_FRONTEND_ROW_SCALE,
+                                         32768.5f - KWS_FRONTEND_ROW_MIDDLE * KWS_FRONTEND_ROW_SCALE);
+        row[band] = (kws_frontend_value)((int32_t)steps - 32768);
     }
     KWS_AFTER_STAGE(KWS_STAGE_LOG);
 #endif
