@@ -90,8 +90,8 @@ typedef struct {{
 
 extern const char *const kws_model_labels[KWS_MODEL_OUTPUT_SIZE];
 
-/* in: KWS_MODEL_INPUT_SIZE features; out: KWS_MODEL_OUTPUT_SIZE scores, apart from `in`. Every output byte is the one that
- * TensorFlow Lite's reference kernels give for the file above. Reentrant: all state is in `arena`. */
+/* in: KWS_MODEL_INPUT_SIZE features; out: KWS_MODEL_OUTPUT_SIZE scores, apart from `in`. Every output byte is the one
+ * that TensorFlow Lite's reference kernels give for the file above. Reentrant: all state is in `arena`. */
 void kws_model_invoke(const int8_t *in, int8_t *out, kws_arena *arena);
 
 #ifdef __cplusplus

@@ -56,8 +56,9 @@ def function_text(taps: int, *, line: bool) -> str:
     body = "\n".join(f'        "{text}\\n\\t"' for text in _instructions(taps, line))
     return f"""\
 #if KWS_DSP
-/* {taps} taps a position. r0: stream, r1: input, r2: bytes between positions, r3: output position; kws_narrow: the rest. */
-static __attribute__((naked, noinline)) void {function_name(taps, line=line)}(kws_narrow *narrow __attribute__((unused))) {{
+/* {taps} taps a position. */
+static __attribute__((naked, noinline)) void {function_name(taps, line=line)}(
+    kws_narrow *narrow __attribute__((unused))) {{
     __asm__ volatile(
 {body}
     );

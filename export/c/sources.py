@@ -101,7 +101,7 @@ def _application(
     width = config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
     if source.size % width:
         raise ExportError(
-            f"the model reads {source.size} features, which is no multiple of the {width} that its front end gives a frame"
+            f"the model reads {source.size} features, no multiple of the {width} that its front end gives a frame"
         )
     names = labels or tuple(map(str, range(target.size)))
     quantization = (target.scale, target.zero_point)

@@ -3,8 +3,8 @@
 A channel's whole time series is first laid out as int16 lanes (2^8 times the input, padding included), so that two
 neighbouring taps are one operand of SMLAD. Outputs at even lanes use the pairs (w0, w1), (w2, w3), ..., those at odd
 lanes (0, w0), (w1, w2), ...: the same inputs, another set of weights, hence two passes. In a pass the weights stay in
-registers and an output costs one load for its first pair, one for the others, a SMLAD a pair, one to five instructions to
-int8 and a store.
+registers and an output costs one load for its first pair, one for the others, a SMLAD a pair, two to five instructions
+to int8 and a store.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from kws_dendrite.errors import ExportError
 from kws_dendrite.export.c.lower.binary import lower_binary
-from kws_dendrite.export.c.lower.conv import lower_conv, lower_dense, lower_depthwise
+from kws_dendrite.export.c.lower.conv import lower_conv, lower_dense
+from kws_dendrite.export.c.lower.depthwise import lower_depthwise
 from kws_dendrite.export.c.lower.pool import lower_pool
 from kws_dendrite.export.c.lower.rest import lower_concat, lower_reshape, lower_softmax
 from kws_dendrite.export.c.lower.step import Constants, Step

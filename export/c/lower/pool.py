@@ -1,7 +1,7 @@
 """AVERAGE_POOL_2D and MAX_POOL_2D."""
 
 from kws_dendrite.errors import ExportError
-from kws_dendrite.export.c.lower.conv import pool_pads
+from kws_dendrite.export.c.lower.positions import find_pads
 from kws_dendrite.export.c.lower.step import Constants, Step, activation_range, one_scale, spatial
 from kws_dendrite.export.c.program import Operator, Program
 
@@ -18,7 +18,7 @@ def lower_pool(program: Program, operator: Operator, constants: Constants) -> St
         raise ExportError(
             f"{operator.kind} at {operator.index} changes scale, zero point or channels, which no pool does"
         )
-    pads = pool_pads(operator, (in_h, in_w), (out_h, out_w), operator.window)
+    pads = find_pads(operator, (in_h, in_w), (out_h, out_w), operator.window)
     q_min, q_max = activation_range(operator, *one_scale(target))
     fields = f"""\
     .in_h = {in_h}, .in_w = {in_w}, .channels = {channels},

@@ -41,10 +41,8 @@ def answers(kind: str, scale_in: float, zero_in: int, scale_out: float, zero_out
     q = np.arange(-128, 128, dtype=np.int64) - zero_in
     if kind in ("TANH", "LOGISTIC"):
         return _transformed(kind, q, scale_in, scale_out, zero_out)
-    if kind == "QUANTIZE":
-        real = scale_in / scale_out
-    else:
-        real = float(np.float32(scale_in) / np.float32(scale_out))  # TFLite divides these in float32
+    in_float = float(np.float32(scale_in) / np.float32(scale_out))  # as TFLite has it for the others
+    real = scale_in / scale_out if kind == "QUANTIZE" else in_float
     m, shift = quantize_multiplier(real)
     value = multiply_by_quantized_multiplier(q, np.int64(m), np.int64(shift)) + zero_out
     low, high = -128, 127

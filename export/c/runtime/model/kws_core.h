@@ -36,8 +36,9 @@
  *                        where first is the offset and third the correction below zero. The accumulator stays below 2^20.
  * KWS_ROUND_TWICE        TFLite's own: clamp(MultiplyByQuantizedMultiplier(acc + first, multiplier, third) + zero_point),
  *                        where first is the bias and third the shift (positive: to the left); two roundings.
- * KWS_ROUND_ONCE         the same with one rounding, as FULLY_CONNECTED has it:
- *                        clamp(floor(((acc + first) * multiplier + 2^(30 - third)) / 2^(31 - third)) + zero_point)
+ * KWS_ROUND_ONCE         FULLY_CONNECTED's product in double, rounded once, halves away from zero, proven equal in integers:
+ *                        with x = acc + first and s = 31 - third,
+ *                            clamp(sign(x) * floor((|x| * (multiplier + fine / 2^15) + 2^(s - 1)) / 2^s) + zero_point)
  */
 enum { KWS_RISING = 0, KWS_LINE = 1, KWS_ROUND_TWICE = 2, KWS_ROUND_ONCE = 3 };
 
@@ -50,6 +51,7 @@ typedef struct {
     int8_t minimum;
     int8_t maximum;
     uint8_t form;
+    uint16_t fine; /* of KWS_ROUND_ONCE */
 } kws_output;
 
 /* x rounded to the nearest multiple of 2^shift and divided by it, halves away from zero. 0 <= shift <= 31. */
@@ -125,14 +127,14 @@ static inline int8_t kws_line(int32_t u, int32_t multiplier, int32_t third, int3
 int8_t kws_round(int32_t acc, const kws_output *output, int32_t channel);
 
 static inline int8_t kws_quantize(int32_t acc, const kws_output *output, int32_t channel) {
+    if (output->form > KWS_LINE) {
+        return kws_round(acc, output, channel);
+    }
     const int32_t u = (int32_t)((uint32_t)acc << 10) + output->first[channel];
     if (output->form == KWS_RISING) {
         return kws_rising(u, output->multiplier[channel], output->center);
     }
-    if (output->form == KWS_LINE) {
-        return kws_line(u, output->multiplier[channel], output->third[channel], output->center);
-    }
-    return kws_round(acc, output, channel);
+    return kws_line(u, output->multiplier[channel], output->third[channel], output->center);
 }
 
 #if KWS_DSP

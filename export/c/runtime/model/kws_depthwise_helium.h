@@ -251,10 +251,11 @@ static inline int kws_fit_pairs(const kws_depthwise *layer) {
     "vmullb.s8 q6, q4, q5\n\t"             \
     "vmullt.s8 q4, q4, q5\n\t"
 
-/* n taps of 16 channels, their inputs `step` bytes apart, in pairs where those fit int16; returns the weights behind them. */
+/* n taps of 16 channels, their inputs `step` bytes apart, in pairs where those fit int16; returns the weights behind them.
+ * Of what this function's caller writes it reads `empty` alone. */
 static inline __attribute__((always_inline)) const int8_t *kws_add_sixteen(kws_sixteen *acc, const int8_t *from, int32_t step,
                                                                            const int8_t *weight, uint32_t channels,
-                                                                           int32_t taps, int pairs) {
+                                                                           int32_t taps, const int8_t *empty, int pairs) {
     register uint32_t n __asm__("lr") = pairs ? (uint32_t)taps / 2 : 0;
     const int32_t single = taps - 2 * (int32_t)n;
     __asm__ volatile(
@@ -273,14 +274,14 @@ static inline __attribute__((always_inline)) const int8_t *kws_add_sixteen(kws_s
         "2:\n\t"
         : [from] "+r"(from), [weight] "+r"(weight), [n] "+r"(n), [a0] "+w"(acc->lanes[0]), [a1] "+w"(acc->lanes[1]),
           [a2] "+w"(acc->lanes[2]), [a3] "+w"(acc->lanes[3])
-        : [step] "r"(step), [row] "r"(channels)
-        : "q4", "q5", "q6", "q7", "memory");
+        : [step] "r"(step), [row] "r"(channels), "m"(*(const int8_t(*)[16])empty)
+        : "q4", "q5", "q6", "q7");
     for (int32_t i = 0; i < single; i++) {
         __asm__ volatile(KWS_FIRST_TAP KWS_WIDEN
                          : [from] "+r"(from), [weight] "+r"(weight), [a0] "+w"(acc->lanes[0]), [a1] "+w"(acc->lanes[1]),
                            [a2] "+w"(acc->lanes[2]), [a3] "+w"(acc->lanes[3])
-                         : [step] "r"(step), [row] "r"(channels)
-                         : "q4", "q5", "q6", "memory");
+                         : [step] "r"(step), [row] "r"(channels), "m"(*(const int8_t(*)[16])empty)
+                         : "q4", "q5", "q6");
     }
     return weight;
 }
@@ -288,9 +289,10 @@ static inline __attribute__((always_inline)) const int8_t *kws_add_sixteen(kws_s
 /* The same of the channels of `some` alone; `whole` is a constant where this is inlined. */
 static inline __attribute__((always_inline)) const int8_t *kws_add_taps(kws_sixteen *acc, const int8_t *from, int32_t step,
                                                                         const int8_t *weight, uint32_t channels, int32_t n,
-                                                                        mve_pred16_t some, int pairs, int whole) {
+                                                                        const int8_t *empty, mve_pred16_t some, int pairs,
+                                                                        int whole) {
     if (whole) {
-        return kws_add_sixteen(acc, from, step, weight, channels, n, pairs);
+        return kws_add_sixteen(acc, from, step, weight, channels, n, empty, pairs);
     }
     for (; n > 0; n--, from += step, weight += channels) {
         const int8x16_t x = vldrbq_z_s8(from, some), w = vldrbq_z_s8(weight, some);
@@ -322,15 +324,15 @@ static inline __attribute__((always_inline)) kws_sixteen kws_depthwise_sums(cons
     int32_t row = top;
     for (int32_t ky = layer->kernel_h; ky > 0; ky--, row += layer->dilation_h, from += pitch) {
         if (row < 0 || row >= layer->in_h) {
-            weight = kws_add_taps(&acc, empty, 0, weight, channels, taps, some, pairs, whole);
+            weight = kws_add_taps(&acc, empty, 0, weight, channels, taps, empty, some, pairs, whole);
             continue;
         }
         if (before) {
-            weight = kws_add_taps(&acc, empty, 0, weight, channels, before, some, pairs, whole);
+            weight = kws_add_taps(&acc, empty, 0, weight, channels, before, empty, some, pairs, whole);
         }
-        weight = kws_add_taps(&acc, from, step, weight, channels, until - before, some, pairs, whole);
+        weight = kws_add_taps(&acc, from, step, weight, channels, until - before, empty, some, pairs, whole);
         if (until < taps) {
-            weight = kws_add_taps(&acc, empty, 0, weight, channels, taps - until, some, pairs, whole);
+            weight = kws_add_taps(&acc, empty, 0, weight, channels, taps - until, empty, some, pairs, whole);
         }
     }
     return acc;
