@@ -85,7 +85,7 @@ def emphasis_factors(cof: float) -> tuple[int, int]:
 
 
 def row_steps(config: LogMelConfig) -> tuple[float, int]:
-    """Middle and steps to a unit of log-mel's rows of 16 bits, which go from ln(log_offset) to what full scale gives."""
+    """Middle and steps to a unit of log-mel's 16-bit rows, which go from ln(log_offset) to what full scale gives."""
     least = math.log(config.log_offset)
     # Parseval, Hann window, full scale; twice that for a bin that two filters share, and for rounding
     most = math.log(config.fft_length * config.frame_samples)
