@@ -5,6 +5,7 @@ import math
 import numpy as np
 from tflite_builder import TFLiteBuilder
 
+SCALES = 1e-7, 1e3  # of layers' outputs; LiteRT refuses a clamp at 6 that is beyond 2^31 steps
 FEATURES = 720  # of the input: many divisors, so that every layer can see it in another shape
 KINDS = (
     "ADD", "SUB", "MUL", "AVERAGE_POOL_2D", "MAX_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED",
@@ -100,7 +101,7 @@ class RandomGraph:
             source_scale * float(np.mean(scales)) * 74 * math.sqrt((weights.astype(float) ** 2).sum() / len(scales))
         )
         ratio = self.rng.choice([10 ** self.rng.uniform(-0.5, 0.7), 10.0**-4, 10.0**3], p=[0.9, 0.05, 0.05])
-        return float(np.float32(max(spread, source_scale * 1e-3) / 60 * ratio)), self._zero_point()
+        return float(np.float32(np.clip(max(spread, source_scale * 1e-3) / 60 * ratio, *SCALES))), self._zero_point()
 
     def _bias(self, sums, spread, zero_point, scales, large=1 << 30):
         """A bias tensor that takes the zero point's share back, or does not, or lies far beyond the weights' sums."""
@@ -215,7 +216,7 @@ class RandomGraph:
         else:
             sign = 1 if kind == "ADD" else -1
             reach, mean = max(scale, other_scale), -first[0] * first[1] - sign * second[0] * second[1]
-        reach = max(reach, 1e-7)  # LiteRT refuses a clamp at 6 that is beyond 2^31 steps
+        reach = np.clip(reach, *SCALES)
         target = float(np.float32(reach * 10 ** self.rng.uniform(-0.2, 0.7)))
         activation = str(self.rng.choice(ACTIVATIONS))
         self._emit(kind, pair, shape, target, self._zero_point(-mean / target), activation=activation)
