@@ -54,6 +54,9 @@ static inline __attribute__((always_inline)) void kws_conv_channels(const kws_co
                 u = kws_subtract_below_zero(u, vld1q_s32(output->third + c));
             }
             acc = kws_saturate_lines(vaddq_n_s32(vmulhq_s32(u, vld1q_s32(output->multiplier + c)), center));
+        } else if (output->form == KWS_ROUND_TWICE) {
+            acc = kws_round_twice(vaddq_s32(acc, vld1q_s32(output->first + c)), vld1q_s32(output->multiplier + c),
+                                  vld1q_s32(output->third + c), output);
         } else {
             acc = kws_round_lanes(acc, output, (int32_t)c, 1);
         }
@@ -75,6 +78,8 @@ static inline __attribute__((always_inline)) void kws_conv_positions(const kws_c
         if (form <= KWS_LINE) {
             const int32_t correction = form == KWS_LINE ? third[c] : 0;
             acc = kws_requantize(acc, first[c], vdupq_n_s32(multiplier[c]), correction, center, form);
+        } else if (output->form == KWS_ROUND_TWICE) {
+            acc = kws_round_twice(vaddq_n_s32(acc, first[c]), vdupq_n_s32(multiplier[c]), vdupq_n_s32(third[c]), output);
         } else {
             acc = kws_round_lanes(acc, output, (int32_t)c, 0);
         }
@@ -82,18 +87,59 @@ static inline __attribute__((always_inline)) void kws_conv_positions(const kws_c
     }
 }
 
-/* The patch whose first tap is at (row, column) of the input, copied; the zero point outside. */
+/* n bytes copied, or set to a value; returns their end. */
+static inline int8_t *kws_copy(int8_t *to, const int8_t *from, uint32_t n) {
+    int8_t *const end = to + n;
+    __asm__ volatile(
+        "wlstp.8 lr, %[n], 2f\n"
+        "1:\n\t"
+        "vldrb.8 q0, [%[from]], #16\n\t"
+        "vstrb.8 q0, [%[to]], #16\n\t"
+        "letp lr, 1b\n"
+        "2:\n\t"
+        : [from] "+r"(from), [to] "+r"(to)
+        : [n] "r"(n)
+        : "q0", "lr", "memory");
+    return end;
+}
+
+static inline int8_t *kws_fill(int8_t *to, int8x16_t value, uint32_t n) {
+    int8_t *const end = to + n;
+    __asm__ volatile(
+        "wlstp.8 lr, %[n], 2f\n"
+        "1:\n\t"
+        "vstrb.8 %q[value], [%[to]], #16\n\t"
+        "letp lr, 1b\n"
+        "2:\n\t"
+        : [to] "+r"(to)
+        : [n] "r"(n), [value] "w"(value)
+        : "lr", "memory");
+    return end;
+}
+
+/* The patch whose first tap is at (row, left) of the input, copied; the zero point outside. */
 static inline void kws_gather(const kws_conv *conv, const int8_t *in, int32_t row, int32_t left, int8_t *patch) {
-    const uint32_t channels = conv->in_c;
+    const int32_t channels = conv->in_c, taps = conv->kernel_w, width = conv->in_w, dilation = conv->dilation_w;
+    const int8x16_t empty = vdupq_n_s8(conv->zero_point);
+    const int32_t before = left < 0 ? (-left < taps ? -left : taps) : 0; /* of undilated taps, those left of the input */
+    const int32_t until = width - left < taps ? (width > left ? width - left : 0) : taps;
     for (int32_t ky = 0; ky < conv->kernel_h; ky++, row += conv->dilation_h) {
-        int32_t column = left;
-        for (int32_t kx = 0; kx < conv->kernel_w; kx++, column += conv->dilation_w, patch += channels) {
-            const int8_t *from = in + (row * conv->in_w + column) * (int32_t)channels;
-            const int inside = row >= 0 && row < conv->in_h && column >= 0 && column < conv->in_w;
-            for (uint32_t c = 0; c < channels; c += 16) {
-                const mve_pred16_t rest = vctp8q(channels - c);
-                const int8x16_t value = inside ? vldrbq_z_s8(from + c, rest) : vdupq_n_s8(conv->zero_point);
-                vstrbq_p_s8(patch + c, value, rest);
+        const int8_t *const from = in + (row * width + left) * channels;
+        if (row < 0 || row >= conv->in_h) {
+            patch = kws_fill(patch, empty, (uint32_t)(taps * channels));
+        } else if (dilation == 1) {
+            if (before) {
+                patch = kws_fill(patch, empty, (uint32_t)(before * channels));
+            }
+            patch = kws_copy(patch, from + before * channels, (uint32_t)((until - before) * channels));
+            if (until < taps) {
+                patch = kws_fill(patch, empty, (uint32_t)((taps - until) * channels));
+            }
+        } else {
+            for (int32_t kx = 0, column = left; kx < taps; kx++, column += dilation) {
+                const int inside = column >= 0 && column < width;
+                patch = inside ? kws_copy(patch, from + (column - left) * channels, (uint32_t)channels)
+                               : kws_fill(patch, empty, (uint32_t)channels);
             }
         }
     }

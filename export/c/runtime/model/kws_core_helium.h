@@ -39,7 +39,17 @@ static inline int32x4_t kws_subtract_below_zero(int32x4_t u, int32x4_t third) {
     return u;
 }
 
-/* TFLite's own forms, a lane at a time: lane i is of channel + i * step. */
+/* KWS_ROUND_TWICE from the accumulators with their biases. VQRDMULH is the doubling high product with halves up; before the
+ * shift to the right, one less where the product is negative turns its halves up into halves away from zero. */
+static inline int32x4_t kws_round_twice(int32x4_t x, int32x4_t multiplier, int32x4_t shift, const kws_output *output) {
+    const int32x4_t zero = vdupq_n_s32(0), right = vminq_s32(shift, zero);
+    x = vqrdmulhq_s32(vshlq_s32(x, vmaxq_s32(shift, zero)), multiplier);
+    x = vqaddq_s32(x, vshrq_n_s32(vandq_s32(x, right), 31));
+    x = vaddq_n_s32(vrshlq_s32(x, right), output->zero_point);
+    return vmaxq_s32(vminq_s32(x, vdupq_n_s32(output->maximum)), vdupq_n_s32(output->minimum));
+}
+
+/* Either of TFLite's own forms, a lane at a time: lane i is of channel + i * step. */
 static inline int32x4_t kws_round_lanes(int32x4_t acc, const kws_output *output, int32_t channel, int32_t step) {
     int32_t lanes[4];
     vst1q_s32(lanes, acc);

@@ -223,6 +223,17 @@ static inline __attribute__((always_inline)) int8x16_t kws_quantize_sixteen(cons
     return vqmovntq_s16(vqmovnbq_s16((int8x16_t)even, even), odd);
 }
 
+static inline int8x16_t kws_round_sixteen(const kws_sixteen *acc, const kws_sixteen_constants *constants,
+                                          const kws_output *output) {
+    int32x4_t q[4];
+    for (int j = 0; j < 4; j++) {
+        q[j] = kws_round_twice(vaddq_s32(acc->lanes[j], constants->first.lanes[j]), constants->multiplier.lanes[j],
+                               constants->third.lanes[j], output);
+    }
+    const int16x8_t even = vmovntq_s32((int16x8_t)q[0], q[2]), odd = vmovntq_s32((int16x8_t)q[1], q[3]);
+    return vmovntq_s16((int8x16_t)even, odd);
+}
+
 /* Whether no weight is -128. Then two products fit int16: taps can be added in pairs before they widen. */
 static inline int kws_fit_pairs(const kws_depthwise *layer) {
     const uint32_t n = (uint32_t)layer->kernel_h * layer->kernel_w * layer->channels;
@@ -257,7 +268,7 @@ static inline __attribute__((always_inline)) const int8_t *kws_add_sixteen(kws_s
                                                                            const int8_t *weight, uint32_t channels,
                                                                            int32_t taps, const int8_t *empty, int pairs) {
     register uint32_t n __asm__("lr") = pairs ? (uint32_t)taps / 2 : 0;
-    const int32_t single = taps - 2 * (int32_t)n;
+    uint32_t single = (uint32_t)taps - 2 * n;
     __asm__ volatile(
         "wls lr, lr, 2f\n"
         "1:\n\t" KWS_FIRST_TAP
@@ -272,17 +283,15 @@ static inline __attribute__((always_inline)) const int8_t *kws_add_sixteen(kws_s
         "vadd.i16 q4, q4, q5\n\t" KWS_WIDEN
         "le lr, 1b\n"
         "2:\n\t"
-        : [from] "+r"(from), [weight] "+r"(weight), [n] "+r"(n), [a0] "+w"(acc->lanes[0]), [a1] "+w"(acc->lanes[1]),
+        "cbz %[single], 4f\n"
+        "3:\n\t" KWS_FIRST_TAP KWS_WIDEN
+        "subs %[single], %[single], #1\n\t"
+        "bne 3b\n"
+        "4:\n\t"
+        : [from] "+r"(from), [weight] "+r"(weight), [n] "+r"(n), [single] "+l"(single), [a0] "+w"(acc->lanes[0]), [a1] "+w"(acc->lanes[1]),
           [a2] "+w"(acc->lanes[2]), [a3] "+w"(acc->lanes[3])
         : [step] "r"(step), [row] "r"(channels), "m"(*(const int8_t(*)[16])empty)
-        : "q4", "q5", "q6", "q7");
-    for (int32_t i = 0; i < single; i++) {
-        __asm__ volatile(KWS_FIRST_TAP KWS_WIDEN
-                         : [from] "+r"(from), [weight] "+r"(weight), [a0] "+w"(acc->lanes[0]), [a1] "+w"(acc->lanes[1]),
-                           [a2] "+w"(acc->lanes[2]), [a3] "+w"(acc->lanes[3])
-                         : [step] "r"(step), [row] "r"(channels), "m"(*(const int8_t(*)[16])empty)
-                         : "q4", "q5", "q6");
-    }
+        : "q4", "q5", "q6", "q7", "cc");
     return weight;
 }
 
@@ -347,12 +356,10 @@ static inline __attribute__((always_inline)) void kws_depthwise_tile(const kws_d
     int8_t empty[16];
     kws_sixteen_constants constants;
     vst1q_s8(empty, vdupq_n_s8(layer->zero_point));
-    if (form <= KWS_LINE) {
-        kws_load_sixteen(output->first + c, channels - c, &constants.first);
-        kws_load_sixteen(output->multiplier + c, channels - c, &constants.multiplier);
-        constants.zero_point = output->zero_point;
-    }
-    if (form == KWS_LINE) {
+    kws_load_sixteen(output->first + c, channels - c, &constants.first);
+    kws_load_sixteen(output->multiplier + c, channels - c, &constants.multiplier);
+    constants.zero_point = output->zero_point;
+    if (form != KWS_RISING) {
         kws_load_sixteen(output->third + c, channels - c, &constants.third);
     }
     out += c;
@@ -368,6 +375,9 @@ static inline __attribute__((always_inline)) void kws_depthwise_tile(const kws_d
                 } else {
                     vstrbq_p_s8(out, q, some);
                 }
+            } else if (output->form == KWS_ROUND_TWICE) {
+                const int8x16_t q = kws_round_sixteen(&acc, &constants, output);
+                vstrbq_p_s8(out, q, some);
             } else {
                 int32_t sums[16];
                 const int32x4x4_t lanes = {{acc.lanes[0], acc.lanes[1], acc.lanes[2], acc.lanes[3]}};
