@@ -234,14 +234,15 @@ static inline int8x16_t kws_round_sixteen(const kws_sixteen *acc, const kws_sixt
     return vmovntq_s16((int8x16_t)even, odd);
 }
 
-/* Whether no weight is -128. Then two products fit int16: taps can be added in pairs before they widen. */
-static inline int kws_fit_pairs(const kws_depthwise *layer) {
+/* The shift that makes pairs of taps. Unless a weight is -128, two products fit int16: taps can be added in pairs before they
+ * widen. Otherwise there are no pairs. */
+static inline int kws_pairs_of(const kws_depthwise *layer) {
     const uint32_t n = (uint32_t)layer->kernel_h * layer->kernel_w * layer->channels;
     int8_t least = 127;
     for (uint32_t i = 0; i < n; i += 16) {
         least = vminvq_p_s8(least, vldrbq_z_s8(layer->weights + i, vctp8q(n - i)), vctp8q(n - i));
     }
-    return least > -128;
+    return least > -128 ? 1 : 31;
 }
 
 /* The products in q6, of even channels, and q4, of odd ones, added to the four sums. */
@@ -267,7 +268,7 @@ static inline int kws_fit_pairs(const kws_depthwise *layer) {
 static inline __attribute__((always_inline)) const int8_t *kws_add_sixteen(kws_sixteen *acc, const int8_t *from, int32_t step,
                                                                            const int8_t *weight, uint32_t channels,
                                                                            int32_t taps, const int8_t *empty, int pairs) {
-    register uint32_t n __asm__("lr") = pairs ? (uint32_t)taps / 2 : 0;
+    register uint32_t n __asm__("lr") = (uint32_t)taps >> pairs;
     uint32_t single = (uint32_t)taps - 2 * n;
     __asm__ volatile(
         "wls lr, lr, 2f\n"
@@ -390,28 +391,35 @@ static inline __attribute__((always_inline)) void kws_depthwise_tile(const kws_d
     }
 }
 
-static inline __attribute__((always_inline)) void kws_depthwise_form(const kws_depthwise *layer, const int8_t *in,
-                                                                     int8_t *out, int form) {
-    const int pairs = kws_fit_pairs(layer);
-    uint32_t c = 0;
-    for (; c + 16 <= layer->channels; c += 16) {
-        kws_depthwise_tile(layer, in, out, c, pairs, form, 1);
+/* One function a form, for the compiler's registers. */
+#define KWS_DEPTHWISE_FORM(name, form)                                                                              \
+    static __attribute__((noinline)) void name(const kws_depthwise *layer, const int8_t *in, int8_t *out, uint32_t c, \
+                                               int pairs) {                                                         \
+        if (c + 16 <= layer->channels) {                                                                            \
+            kws_depthwise_tile(layer, in, out, c, pairs, form, 1);                                                  \
+        } else {                                                                                                    \
+            kws_depthwise_tile(layer, in, out, c, pairs, form, 0);                                                  \
+        }                                                                                                           \
     }
-    if (c < layer->channels) {
-        kws_depthwise_tile(layer, in, out, c, pairs, form, 0);
-    }
-}
+KWS_DEPTHWISE_FORM(kws_depthwise_rising, KWS_RISING)
+KWS_DEPTHWISE_FORM(kws_depthwise_line, KWS_LINE)
+KWS_DEPTHWISE_FORM(kws_depthwise_round, KWS_ROUND_TWICE)
 
 void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out) {
     const int one_column = layer->in_w == 1 && layer->kernel_w == 1 && layer->kernel_h <= KWS_COLUMN_TAPS;
     const int apart = layer->dilation_h == 1 || layer->stride_h == 1; /* not both */
     if (one_column && apart && (uint32_t)layer->channels * layer->dilation_h <= 8192 && layer->stride_h <= 16) {
         kws_depthwise_column(layer, in, out);
-    } else if (layer->output.form == KWS_RISING) {
-        kws_depthwise_form(layer, in, out, KWS_RISING);
-    } else if (layer->output.form == KWS_LINE) {
-        kws_depthwise_form(layer, in, out, KWS_LINE);
-    } else {
-        kws_depthwise_form(layer, in, out, KWS_ROUND_TWICE);
+        return;
+    }
+    const int pairs = kws_pairs_of(layer);
+    for (uint32_t c = 0; c < layer->channels; c += 16) {
+        if (layer->output.form == KWS_RISING) {
+            kws_depthwise_rising(layer, in, out, c, pairs);
+        } else if (layer->output.form == KWS_LINE) {
+            kws_depthwise_line(layer, in, out, c, pairs);
+        } else {
+            kws_depthwise_round(layer, in, out, c, pairs);
+        }
     }
 }
