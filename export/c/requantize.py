@@ -58,12 +58,6 @@ def multiply_by_quantized_multiplier(x: np.ndarray, m: np.ndarray, shift: np.nda
     return (high >> right) + (remainder > threshold)
 
 
-def multiply_rounding_once(x: np.ndarray, m: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """The same with one rounding, halves up, on the 64-bit product."""
-    x, m, shift = (np.asarray(value, np.int64) for value in (x, m, shift))
-    return (x * m + (np.int64(1) << (30 - shift))) >> (31 - shift)
-
-
 Rounding = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
