@@ -214,6 +214,7 @@ def parity(results: RunResults) -> str:
             "<h3>Eight bits</h3><p class=lead>Quantisation changes the numbers on purpose; what counts is the decisions"
             f"{on}.</p>{tables.quantised_table(results.quantised)}"
         )
+    parts.append(_exact(results))
     for row in results.quantised:
         if row.noise:
             layers = [{"layer": layer, "signal to noise (dB)": value} for layer, value in row.noise.items()]
@@ -222,6 +223,19 @@ def parity(results: RunResults) -> str:
                 f"{tables.records_table(layers)}</details>"
             )
     return "".join(parts)
+
+
+def _exact(results: RunResults) -> str:
+    """The generated C beside the int8 TFLite file."""
+    where = str(results.folder / "export/parity.json")
+    exact = fields.mapping(results.parity or {}, "c", where)
+    clips, equal = fields.number(exact, "clips", where), fields.number(exact, "equal", where)
+    if not clips:
+        return ""
+    return (
+        f"<h3>C</h3><p class=lead>The generated C gave the bytes of the int8 TFLite file on {count(equal)} of "
+        f"{count(clips)} clips.</p>"
+    )
 
 
 def artefacts(results: RunResults) -> str:

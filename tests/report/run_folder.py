@@ -155,6 +155,7 @@ def parity(accuracy: float, clips: int = 1655) -> dict[str, Any]:
              "equal_decisions": 0.987 - loss, "worst": 0.081, "signal_to_noise_db": found}
             for name, loss, found in (("onnx_int8", 0.0018, {}), ("tflite_int8", 0.0031, noise))
         ],
+        "c": {"clips": clips, "equal": clips},
     }  # fmt: skip
 
 

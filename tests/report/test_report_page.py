@@ -205,3 +205,9 @@ def test_script_runs_under_its_own_policy(run_folder, tmp_path):
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert len(re.findall(r'class="point[^>]*tabindex="0"', dump.stdout)) == 2  # one stop a drawing, set by script
+
+
+def test_the_c_is_named_with_its_clips(run_folder):
+    assert "bytes of the int8 TFLite file on 1,655 of 1,655 clips" in render(read_run(run_folder))
+    edit(run_folder / "export/parity.json", lambda v: v.update(c=None))
+    assert "bytes of the int8 TFLite file" not in render(read_run(run_folder))
