@@ -108,7 +108,7 @@ def draw(rng, kind):
 
 @ARITHMETIC
 @pytest.mark.parametrize("kind", [MfccConfig, MfeConfig, LogMelConfig], ids=lambda kind: kind.block)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 def test_random_settings_equal_the_reference(seed, kind, fixed, library_of):
     config, frames = draw(np.random.default_rng([seed, len(kind.block), kind is MfeConfig]), kind)
     signal = noise(config.sampling_freq // 2, seed)
