@@ -52,7 +52,7 @@ BEGIN, END = "<!-- device:begin -->", "<!-- device:end -->"
 
 @dataclass(frozen=True)
 class Goal:
-    """One goal: what is to be at most `bound`, and what came out; `peer`: the other implementation's figure, if known."""
+    """One goal: what is to be at most `bound`, and what came out. `peer`: another implementation's figure, if known."""
 
     name: str
     unit: str
