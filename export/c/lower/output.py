@@ -18,6 +18,7 @@ from kws_dendrite.export.c.requantize import (
 )
 
 TILE = 4  # the per-channel constants are read four at a time
+MAX_ROUNDED = 2048  # outputs of a FULLY_CONNECTED without a line, each of which is proven by itself
 OUTPUT_BYTES = 28  # sizeof(kws_output) on a 32-bit core
 
 
@@ -92,6 +93,10 @@ def lower_output(
     if not in_double:
         return Output("KWS_ROUND_TWICE", (shifted, m, shift), target.zero_point, q_min, q_max)
     real = float(multipliers[0])  # FULLY_CONNECTED has one weight scale
+    if len(shifted) > MAX_ROUNDED:
+        raise ExportError(
+            f"{operator.kind} at {operator.index} has {len(shifted):,} outputs, expected at most {MAX_ROUNDED:,}"
+        )
     for channel in range(len(shifted)):
         if not finely_equal(int(low[channel]), int(high[channel]), int(shifted[channel]), real, target.zero_point):
             raise ExportError(f"{operator.kind} at {operator.index}: no integer form equals its scale of {real!r}")

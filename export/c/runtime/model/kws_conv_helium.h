@@ -188,6 +188,7 @@ static inline __attribute__((always_inline)) void kws_conv_form(const kws_conv *
     }
 }
 
+#if KWS_MANY_REGISTERS
 /* Two channels an iteration at four positions, whose patches are held in registers: 8 outputs of 16 taps each. */
 #define KWS_NARROW_DOT(sums)                          \
     "vldrb.8 q4, [%[w]], #16\n\t"                     \
@@ -216,7 +217,8 @@ static inline __attribute__((always_inline)) void kws_conv_form(const kws_conv *
                      "vldrh.16 q4, [%[offsets]]\n\t"                                                                 \
                      "vqrshrnb.s32 q5, q5, #12\n\t"                                                                  \
                      "vqrshrnt.s32 q5, q6, #12\n\t"                                                                  \
-                     "vqadd.s16 q5, q5, %[zero]\n\t"                                                                 \
+                     "vldrh.16 q6, [%[offsets], #16]\n\t"                                                           \
+                     "vqadd.s16 q5, q5, q6\n\t"                                                                     \
                      "vqmovnb.s16 q5, q5\n\t"                                                                        \
                      "vstrb.16 q5, [%[out], q4]\n\t"                                                                 \
                      "adds %[out], %[out], #2\n\t"                                                                   \
@@ -225,14 +227,14 @@ static inline __attribute__((always_inline)) void kws_conv_form(const kws_conv *
                        [third] "+r"(third), [n] "+r"(n), [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2),          \
                        [a3] "=&Te"(a3)                                                                               \
                      : [scale] "w"(vdupq_n_s32(1 << 10)), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3),                       \
-                       [offsets] "r"(offsets), [zero] "r"(zero_point)                                                \
+                       [offsets] "r"(offsets)                                                                        \
                      : "q4", "q5", "q6", "p0", "cc", "memory")
 
 typedef struct {
     const int8_t *weight;
     const int32_t *first, *multiplier, *third;
-    int32_t zero_point; /* of the output */
-    const uint16_t *offsets; /* of two channels, four positions: lane 2 i + j is channel j at position i */
+    const uint16_t *offsets; /* 8 of two channels, four positions: lane 2 i + j is channel j at position i; then 8 times the
+                              * output's zero point */
 } kws_narrow;
 
 static inline __attribute__((always_inline)) void kws_narrow_pairs(const kws_narrow *at, int8x16_t x0, int8x16_t x1,
@@ -242,7 +244,6 @@ static inline __attribute__((always_inline)) void kws_narrow_pairs(const kws_nar
     const int32_t *first = at->first + channel, *multiplier = at->multiplier + channel;
     const int32_t *third = form == KWS_LINE ? at->third + channel : first;
     const uint16_t *const offsets = at->offsets;
-    const int32_t zero_point = at->zero_point;
     register uint32_t n __asm__("lr") = pairs;
     int32_t a0, a1, a2, a3;
     out += channel;
@@ -262,10 +263,11 @@ static inline __attribute__((always_inline)) void kws_conv_narrow(const kws_conv
     const int32_t channels = conv->out_c;
     const mve_pred16_t some = vctp8q(taps);
     const kws_output *const output = &conv->output;
-    uint16_t offsets[8];
-    const kws_narrow at = {conv->weights, output->first, output->multiplier, output->third, output->zero_point, offsets};
+    uint16_t offsets[16];
+    const kws_narrow at = {conv->weights, output->first, output->multiplier, output->third, offsets};
     const uint16x8_t odd = vandq_u16(vidupq_n_u16(0, 1), vdupq_n_u16(1));
     vst1q_u16(offsets, vaddq_u16(vmulq_n_u16(vld1q_u16(position), conv->out_c), odd));
+    vst1q_u16(offsets + 8, vdupq_n_u16((uint16_t)output->zero_point));
     for (uint32_t done = 0; done < total; done += KWS_POSITIONS) {
         const uint32_t p = total - done < KWS_POSITIONS ? total - KWS_POSITIONS : done;
         const int8_t *const from = in + p * step;
@@ -278,13 +280,16 @@ static inline __attribute__((always_inline)) void kws_conv_narrow(const kws_conv
         }
     }
 }
+#else
+#define kws_conv_narrow(conv, in, out, taps, step, form) ((void)(step))
+#endif
 
 void kws_conv_s8(const kws_conv *conv, const int8_t *in, int8_t *out, kws_lane *patch) {
     const uint32_t taps = (uint32_t)conv->kernel_h * conv->kernel_w * conv->in_c;
     const uint32_t across = (uint32_t)conv->stride_w * conv->in_c, down = (uint32_t)conv->stride_h * conv->in_w * conv->in_c;
     const int even = conv->out_h == 1 || conv->out_w == 1 || across * conv->out_w == down;
     const uint32_t step = conv->out_w == 1 ? down : across;
-    const int narrow = taps <= KWS_NARROW && conv->contiguous && even && conv->out_c >= 2 && conv->out_c <= 16384 &&
+    const int narrow = KWS_MANY_REGISTERS && taps <= KWS_NARROW && conv->contiguous && even && conv->out_c >= 2 && conv->out_c <= 16384 &&
                        (uint32_t)conv->out_h * conv->out_w >= KWS_POSITIONS;
     if (conv->output.form == KWS_RISING) {
         if (narrow) {

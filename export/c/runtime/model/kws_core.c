@@ -14,5 +14,5 @@ int8_t kws_round(int32_t acc, const kws_output *output, int32_t channel) {
     } else {
         scaled = kws_multiply_by_quantized(biased, multiplier, third);
     }
-    return kws_clamp(scaled + output->zero_point, output->minimum, output->maximum);
+    return kws_clamp(kws_add(scaled, output->zero_point), output->minimum, output->maximum);
 }

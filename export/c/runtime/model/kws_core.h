@@ -77,6 +77,9 @@ static inline int32_t kws_multiply_by_quantized(int32_t x, int32_t multiplier, i
     return kws_divide_by_power(kws_doubling_high((int32_t)((uint32_t)x << left), multiplier), right);
 }
 
+/* a + b as TFLite's kernels add on the machines they run on: wrapped. */
+static inline int32_t kws_add(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
+
 static inline int8_t kws_clamp(int32_t x, int32_t minimum, int32_t maximum) {
     return (int8_t)(x < minimum ? minimum : x > maximum ? maximum : x);
 }

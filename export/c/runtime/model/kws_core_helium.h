@@ -6,6 +6,13 @@
 
 #include "kws_core.h"
 
+/* Without optimisation the compiler has too few registers left for the largest loops: others do their work then. */
+#if defined(__OPTIMIZE__)
+#define KWS_MANY_REGISTERS 1
+#else
+#define KWS_MANY_REGISTERS 0
+#endif
+
 enum { KWS_ROUNDED = 1 << 11 }; /* what kws_output's center has for a shift that rounds down */
 
 /* Four scalars as the lanes of a vector, in order. */

@@ -21,6 +21,7 @@ typedef struct {
     uint16x8_t offsets; /* of outputs 0, 4, 1, 5, 2, 6, 3, 7 behind the first of an iteration */
 } kws_column;
 
+#if KWS_MANY_REGISTERS
 /* Eight outputs an iteration; then, where `back` is not 0, one more iteration so many outputs back: a rest of less than
  * eight, and some that were there. FIRST and NEXT load an output's inputs. */
 #define KWS_COLUMN_NEAR_FIRST(q) "vldrb.8 " q ", [%[in]], #8\n\t"
@@ -99,6 +100,9 @@ static inline void kws_column_line(const kws_column *column, uint32_t outputs, i
         KWS_COLUMN_LOOP(KWS_COLUMN_DOT(KWS_COLUMN_FAR_FIRST, KWS_COLUMN_FAR_NEXT), "");
     }
 }
+#else
+#define kws_column_line(column, outputs, line) ((void)(outputs))
+#endif
 
 /* Any form, any number. */
 static inline void kws_column_one(const kws_column *column, uint32_t at, const kws_output *output, int32_t channel) {
@@ -149,7 +153,7 @@ static void kws_depthwise_column(const kws_depthwise *layer, const int8_t *in, i
             const int32_t length = (int32_t)((outputs - 1) * stride + taps);
             const int32_t to = inside < length ? inside : length;
             const uint32_t n = to > from ? (uint32_t)(to - from) : 0;
-            uint32_t fast = is_line && outputs >= KWS_COLUMN_OUTPUTS ? outputs : 0;
+            uint32_t fast = KWS_MANY_REGISTERS && is_line && outputs >= KWS_COLUMN_OUTPUTS ? outputs : 0;
             fast -= fast % KWS_COLUMN_OUTPUTS <= 2 ? fast % KWS_COLUMN_OUTPUTS : 0; /* dearer than one by one */
             for (uint32_t i = 0; i < KWS_COLUMN_BYTES; i += 16) {
                 vst1q_s8(inputs + i, vdupq_n_s8(layer->zero_point));

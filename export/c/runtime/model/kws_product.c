@@ -10,7 +10,7 @@ void kws_product_s8(const kws_product *product, const int8_t *a, const int8_t *b
                 for (uint32_t n = loops->extent[3]; n; n--) {
                     const int32_t raw = (*from_a - product->zero_a) * (*from_b - product->zero_b);
                     const int32_t scaled = kws_multiply_by_quantized(raw, product->multiplier, product->shift);
-                    *out++ = kws_clamp(scaled + product->zero_out, product->minimum, product->maximum);
+                    *out++ = kws_clamp(kws_add(scaled, product->zero_out), product->minimum, product->maximum);
                     from_a += loops->stride_a[3];
                     from_b += loops->stride_b[3];
                 }

@@ -34,7 +34,7 @@ static void as_tflite(const kws_sum *sum, const int8_t *a, const int8_t *b, int8
         const int32_t scaled_b = kws_multiply_by_quantized(wide_b, sum->factor_b, sum->shift_b);
         const int32_t total = scaled_a + sum->sign_b * scaled_b;
         const int32_t scaled = kws_multiply_by_quantized(total, sum->constant, sum->shift_out);
-        *out++ = kws_clamp(scaled + sum->zero_out, sum->minimum, sum->maximum);
+        *out++ = kws_clamp(kws_add(scaled, sum->zero_out), sum->minimum, sum->maximum);
         a += step_a;
         b += step_b;
     }
