@@ -206,7 +206,7 @@ def clips(arguments: argparse.Namespace, work: Path) -> None:
         described = json.loads(arguments.frontend.read_text()) if arguments.frontend else predictor.frontend
         if described is None:
             raise ExportError(f"no frontend.json beside {arguments.model}: name one with --frontend")
-        configs = {described["block"]: from_json(described)}
+        configs = {described["block"]: from_json({name: value for name, value in described.items() if name != "task"})}
     print(
         f"{len(samples)} validation clips.\n\n"
         "| front end | clips left out | arithmetic | max | RMS | clips above 0.01 |\n|---|---|---|---|---|---|"
