@@ -10,7 +10,7 @@ from random_layers import FEATURES, RandomGraph, inputs
 from kws_dendrite.export.benchmark.emulator import run
 from kws_dendrite.export.benchmark.firmware import compile_sources, link
 from kws_dendrite.export.benchmark.targets import find_target
-from kws_dendrite.export.benchmark.toolchain import INSTALL, missing
+from kws_dendrite.export.benchmark.toolchain import GCC, INSTALL, missing, output
 from kws_dendrite.export.c import write_c
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "tflite"
@@ -58,7 +58,9 @@ def on_helium(folder, work, x, *options):
     (work / "hook.h").write_text(HOOK)
     (work / "main.c").write_text(MAIN)
     flags = ("-O2", *STRICT, "-include", str(work / "hook.h"), *options)
-    objects = compile_sources(sorted(folder.glob("*.c")), find_target("cortex-m55"), work / "helium", hooks=None, flags=flags)
+    objects = compile_sources(
+        sorted(folder.glob("*.c")), find_target("cortex-m55"), work / "helium", hooks=None, flags=flags
+    )
     firmware = link(objects, work, "helium", harness=(*HARNESS, work / "main.c"))
     run(firmware, work / "run", {"clips.bin": np.ascontiguousarray(x, np.int8).tobytes()})
     return np.frombuffer((work / "run" / "watched.bin").read_bytes(), np.int8).reshape(len(x), -1)
@@ -78,8 +80,8 @@ def assert_equal_on_helium(tflite, tmp_path, x, options=()):
     ):
         wrong = np.argwhere(here != there)
         assert not len(wrong), (
-            f"{row['index']} {row['operator']} {row['shape']}: {len(wrong)} of {here.size} bytes differ from the portable "
-            f"C's, the first at {wrong[0]}: {here[tuple(wrong[0])]} for {there[tuple(wrong[0])]}"
+            f"{row['index']} {row['operator']} {row['shape']}: {len(wrong)} of {here.size} bytes differ from "
+            f"the portable C's, the first at {wrong[0]}: {here[tuple(wrong[0])]} for {there[tuple(wrong[0])]}"
         )
         np.testing.assert_array_equal(here, reference)
     np.testing.assert_array_equal(helium[:, ends[-1] :], expected)
@@ -97,7 +99,9 @@ def test_golden_model_is_byte_equal_on_every_operator(name, size, tmp_path):
     assert_equal_on_helium(GOLDEN / f"{name}.tflite", tmp_path, extremes(np.random.default_rng(0), 4, size))
 
 
-KERNELS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RELU", "TANH")
+KERNELS = (
+    "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RELU", "TANH",
+)  # fmt: skip
 
 
 def test_random_layers_are_byte_equal(tmp_path):
@@ -138,7 +142,7 @@ IN_TWO_DIMENSIONS = (  # from (12, 10, 6)
 )
 
 
-def directed(rng, shape, layers):
+def directed(rng, shape, layers, least):
     graph = RandomGraph(rng)
     source = graph._reshaped(graph.input, shape)
     for kind, channels, kernel, stride, dilation, padding in layers:
@@ -149,7 +153,9 @@ def directed(rng, shape, layers):
             for n, s, reach in zip(size, stride, taps, strict=True)
         )
         by_channel = kind == "DEPTHWISE_CONV_2D"
-        weights = rng.integers(-127, 128, (1, *kernel, depth) if by_channel else (channels, *kernel, depth)).astype(np.int8)
+        weights = rng.integers(-127, 128, (1, *kernel, depth) if by_channel else (channels, *kernel, depth)).astype(
+            np.int8
+        )
         source = graph._convolution(
             kind, source, weights, 3 if by_channel else 0, channels, (1, rows, columns, channels),
             padding=padding, stride=stride, dilation=dilation,
@@ -158,9 +164,34 @@ def directed(rng, shape, layers):
 
 
 @pytest.mark.parametrize(
-    "shape, layers", [((1, 48, 1, 15), ALONG_TIME), ((1, 12, 10, 6), IN_TWO_DIMENSIONS)], ids=["time", "plane"]
+    "shape, layers, least",
+    [
+        ((1, 48, 1, 15), ALONG_TIME, -127),
+        ((1, 12, 10, 6), IN_TWO_DIMENSIONS, -127),
+        ((1, 12, 10, 6), IN_TWO_DIMENSIONS, -128),
+    ],
+    ids=["time", "plane", "weights of -128"],
 )
-def test_odd_shapes_are_byte_equal(shape, layers, tmp_path):
+def test_odd_shapes_are_byte_equal(shape, layers, least, tmp_path):
     rng = np.random.default_rng(2)
-    (tmp_path / "directed.tflite").write_bytes(directed(rng, shape, layers))
+    (tmp_path / "directed.tflite").write_bytes(directed(rng, shape, layers, least))
     assert_equal_on_helium(tmp_path / "directed.tflite", tmp_path, extremes(rng, 6, FEATURES))
+
+
+def test_every_helium_header_is_compiled_in_at_every_level(tmp_path):
+    rng = np.random.default_rng(3)
+    graph = RandomGraph(rng)
+    for kind in KERNELS:
+        graph.layer(kind)
+    (tmp_path / "all.tflite").write_bytes(graph.content())
+    write_c(tmp_path / "all.tflite", tmp_path / "c")
+    headers = {path.name for path in (tmp_path / "c").glob("*_helium.h")}
+    assert len(headers) >= 7
+    target = find_target("cortex-m55")
+    for level in ("-O0", "-O1", "-Os -fno-omit-frame-pointer"):
+        read = ""
+        for source in sorted((tmp_path / "c").glob("kws_*.c")):
+            command = [GCC, *target.flags, "-std=c99", *STRICT, *level.split(), "-MMD", "-MF", str(tmp_path / "deps")]
+            output([*command, "-c", str(source), "-o", str(tmp_path / "object.o")])
+            read += (tmp_path / "deps").read_text()
+        assert not [name for name in headers if name not in read]
