@@ -101,6 +101,7 @@ def test_golden_model_is_byte_equal_on_every_operator(name, size, tmp_path):
 
 KERNELS = (
     "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RELU", "TANH",
+    "SOFTMAX", "MUL",
 )  # fmt: skip
 
 
