@@ -2,8 +2,8 @@
 
     python scripts/count_device_models.py [--cores cortex-m4,...] [--out FILE]
 
-Exports the project's models through TensorFlow, writes their C, counts one inference in QEMU, and takes flash and RAM from
-the linker. Then compares with what the table predicts.
+Exports the project's models through TensorFlow, writes their C, counts one inference in QEMU, and takes flash and RAM
+from the linker. Then compares with what the table predicts.
 """
 
 import argparse
@@ -83,7 +83,8 @@ def main() -> None:
             counted[model.name] = {core: count_model(folders[model.name], core) for core in cores}
             for core in cores:
                 errors = compare(model, core, counted[model.name][core])
-                print(f"{model.name:50s} {core:11s} " + "  ".join(f"{key} {value:+.1%}" for key, value in errors.items()))
+                told = "  ".join(f"{key} {value:+.1%}" for key, value in errors.items())
+                print(f"{model.name:50s} {core:11s} {told}", flush=True)
                 for key, value in errors.items():
                     worst[core, key] = max(worst.get((core, key), 0.0), abs(value))
     for (core, key), value in worst.items():

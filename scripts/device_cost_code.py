@@ -15,7 +15,7 @@ from kws_dendrite.export.benchmark.firmware import Firmware, compile_sources, li
 from kws_dendrite.export.benchmark.footprint import part_of
 from kws_dendrite.export.benchmark.targets import find_target
 from kws_dendrite.plain.device.emitted import Emitted
-from kws_dendrite.plain.device.flash import made_function
+from kws_dendrite.plain.device.flash import call_of, made_function
 from kws_dendrite.plain.device.kernels import ISAS, Isa, kernel_of
 
 FEW, MANY = 3, 7  # calls of a kernel in the two programs that tell what one call takes
@@ -26,12 +26,13 @@ _FLASH = (".text", ".rodata", ".data", ".ARM.ex")
 def probes() -> Iterator[Emitted]:
     """An operator for each kernel that can follow itself."""
     column = (9, 1, 8)
+    yield Emitted("ADD", (), (), "", (column, column), column)  # the first: it stands between the others' calls
     yield Emitted("FULLY_CONNECTED", (), (), "", ((16,),), (16,), contiguous=True, form="rising")
     yield pointwise(9, 8, 8, "rising")
     yield conv((5, 3, 8), 0, (3, 3), "line", depthwise=True)
-    yield conv(column, 0, (3, 1), "line", depthwise=True)
-    for kind in ("ADD", "MUL"):
-        yield Emitted(kind, (), (), "", (column, column), column)
+    for dilation in (1, 2):
+        yield conv((25, 1, 14), 0, (9, 1), "line", dilation=(dilation, 1), depthwise=True)
+    yield Emitted("MUL", (), (), "", (column, column), column)
     for kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
         yield Emitted(kind, (), (), "", (column,), column)
     yield Emitted("SOFTMAX", (), (), "", ((12,),), (12,))
@@ -60,18 +61,25 @@ def measure_code(core: str) -> dict[str, Any]:
         call: dict[str, int | None] = {}
         for index, operator in enumerate(probes()):
             kernel = kernel_of(operator, isa)
-            if kernel in code["invoke"]:
+            call_kind = call_of(operator, kernel)
+            if call_kind in code["invoke"]:
                 continue
-            few, many = (_chain([operator] * times, folder / f"{index}_{times}", core) for times in (FEW, MANY))
+            between = Emitted("ADD", (), (), "", (operator.shape, operator.shape), operator.shape)
+            pair = [operator, between] if index else [operator]
+            few, many = (_chain(pair * times, folder / f"{index}_{times}", core) for times in (FEW, MANY))
             rows = _sections(many)
-            code["symbols"][kernel] = {key: size for key, size in rows.items() if _part(key) == "kernels"}
+            sums = code["symbols"].get("sum", {}) if index else {}
+            code["symbols"][kernel] = {
+                key: size for key, size in rows.items() if _part(key) == "kernels" and key not in sums
+            }
             code["library"][kernel] = {
                 key: size for key, size in rows.items() if _part(key) == "C library" and key not in base
             }
             sizes = [_invoke(_sections(run)) for run in (few, many)]
-            code["invoke"][kernel] = round((sizes[1] - sizes[0]) / (MANY - FEW), 2)
-            if kernel == "softmax":
-                code["invoke"]["call"] = round(sizes[0] - FEW * code["invoke"][kernel], 2)
+            own = (sizes[1] - sizes[0]) / (MANY - FEW) - (code["invoke"]["sum"] if index else 0)
+            code["invoke"][call_kind] = round(own, 2)
+            if kernel == "sum":
+                code["invoke"]["call"] = round(sizes[0] - FEW * own, 2)
                 (counted,) = count_folder(folder / f"{index}_{FEW}", core)
                 rest = [part for part in counted.segments if part.kind == REST]
                 call = {"instructions": sum(part.instructions for part in rest)}
@@ -96,7 +104,7 @@ def link_app(folder: Path, core: str) -> Firmware:
 
 
 def _sections(path: Path) -> dict[str, int]:
-    """"file section" -> bytes, of what lies in flash."""
+    """ "file section" -> bytes, of what lies in flash."""
     text = path.read_text(encoding="utf-8", errors="replace")
     text = text[text.index("Linker script and memory map") :]
     text = re.sub(r"^( \.\S+)\n +0x", r"\1 0x", text, flags=re.MULTILINE)  # long names have a line to themselves

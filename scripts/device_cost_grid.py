@@ -44,7 +44,8 @@ def conv(
 ) -> Emitted:  # fmt: skip
     """A convolution with what follows from its sizes."""
     pads = window_padding(source, kernel, stride, padding, dilation)
-    spans = [size + sum(pad) - (k - 1) * step - 1 for size, pad, k, step in zip(source, pads, kernel, dilation, strict=False)]
+    along = zip(source, pads, kernel, dilation, strict=False)
+    spans = [size + sum(pad) - (k - 1) * step - 1 for size, pad, k, step in along]
     height, width = (span // step + 1 for span, step in zip(spans, stride, strict=True))
     made = Emitted(
         "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", (), (), "", (source,),
@@ -56,10 +57,8 @@ def conv(
 
 def _pointwise() -> Iterator[Emitted]:
     sizes = [(16, 16), (20, 20), (24, 24), (7, 9), (11, 4), (15, 1), (17, 13), (30, 6), (40, 12), (64, 8)]
-    for (taps, outs), (positions, form) in zip(
-        sizes * 3, itertools.cycle([(9, "rising"), (25, "line"), (5, "round"), (2, "rising"), (1, "line"), (3, "round"), (13, "rising")]),
-        strict=False,
-    ):  # fmt: skip
+    heights = [(9, "rising"), (25, "line"), (5, "round"), (2, "rising"), (1, "line"), (3, "round"), (13, "rising")]
+    for (taps, outs), (positions, form) in zip(sizes * 3, itertools.cycle(heights), strict=False):
         yield pointwise(positions, taps, outs, form)
     for taps, outs, positions, form in [
         (8, 8, 9, "rising"), (12, 12, 5, "line"), (14, 14, 13, "rising"), (10, 10, 3, "line"), (5, 6, 7, "rising"),
@@ -74,12 +73,15 @@ def _pointwise() -> Iterator[Emitted]:
 
 
 def _kernels() -> Iterator[Emitted]:
-    forms = itertools.cycle(["rising", "line", "rising", "round"])
+    forms = itertools.cycle(["rising", "line", "rising", "round", "rising"])
     for source, outs, kernel in [
         ((15, 1, 13), 8, (3, 1)), ((9, 1, 8), 16, (3, 1)), ((12, 1, 16), 6, (5, 1)), ((11, 1, 1), 7, (9, 1)),
         ((17, 1, 3), 10, (3, 1)), ((8, 1, 32), 12, (3, 1)), ((30, 1, 40), 5, (3, 1)), ((7, 5, 1), 8, (3, 3)),
         ((9, 6, 4), 6, (3, 3)), ((6, 4, 8), 16, (3, 3)), ((10, 9, 2), 3, (5, 3)), ((8, 8, 6), 4, (1, 1)),
         ((7, 7, 5), 9, (3, 3)), ((6, 5, 16), 4, (3, 3)), ((13, 5, 1), 5, (10, 4)), ((5, 3, 20), 4, (3, 3)),
+        ((12, 13, 1), 4, (3, 3)), ((9, 10, 1), 8, (3, 3)), ((10, 6, 1), 6, (5, 5)), ((7, 8, 2), 4, (3, 3)),
+        ((9, 4, 3), 12, (3, 3)), ((6, 6, 4), 8, (3, 3)), ((20, 3, 1), 4, (5, 3)), ((11, 9, 1), 10, (3, 3)),
+        ((40, 1, 4), 8, (3, 1)), ((20, 1, 12), 4, (3, 1)), ((13, 1, 6), 9, (5, 1)), ((10, 5, 12), 4, (3, 3)),
     ]:  # fmt: skip
         yield conv(source, outs, kernel, next(forms))
     yield conv((17, 9, 1), 8, (3, 5), "rising", (2, 2))
@@ -93,21 +95,30 @@ def _kernels() -> Iterator[Emitted]:
 def _temporal() -> Iterator[Emitted]:
     forms = itertools.cycle(["line", "rising", "line"])
     heights, channels = itertools.cycle([25, 49, 13, 30, 4]), itertools.cycle([14, 6, 20, 9])
-    for kernel, stride in [(1, 1), (1, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (7, 1), (8, 1), (9, 1), (9, 1), (9, 1),
-                           (9, 1), (7, 1), (5, 1), (3, 1), (3, 2), (5, 2), (9, 2), (6, 2), (7, 2), (1, 2)]:  # fmt: skip
+    strides = {1: [1, 1, 1, 2, 3, 4, 5, 7, 8, 9, 9, 9, 9, 7, 5, 3, 9, 7, 5, 9, 3], 2: [3, 5, 9, 6, 7, 1, 7]}
+    for kernel, stride in ((kernel, stride) for stride, kernels in strides.items() for kernel in kernels):
         yield conv((next(heights), 1, next(channels)), 0, (kernel, 1), next(forms), (stride, 1), depthwise=True)
+    for kernel, width, dilation in [
+        (9, 100, 1), (5, 140, 1), (3, 30, 9), (7, 260, 1), (5, 33, 4), (3, 12, 5), (7, 8, 2), (9, 14, 3), (9, 20, 2),
+    ]:  # fmt: skip
+        yield conv((12, 1, width), 0, (kernel, 1), next(forms), dilation=(dilation, 1), depthwise=True)
 
 
 def _depthwise() -> Iterator[Emitted]:
-    forms = itertools.cycle(["line", "rising", "line", "round"])
+    forms, heights = itertools.cycle(["line", "rising", "line", "round", "rising"]), itertools.cycle([25, 49, 12, 20])
     for kernel, channels, dilation in [
         (9, 12, 1), (9, 14, 3), (5, 20, 2), (7, 9, 1), (3, 8, 4), (11, 24, 1), (1, 7, 1), (9, 16, 2), (7, 10, 3),
-        (5, 6, 1), (9, 20, 1), (11, 3, 2), (9, 12, 4), (3, 13, 1),
+        (5, 6, 1), (9, 20, 1), (11, 3, 2), (9, 12, 4), (3, 13, 1), (11, 8, 1), (11, 13, 2), (13, 5, 1), (11, 20, 1),
+        (15, 10, 1), (11, 16, 3), (13, 12, 1), (17, 6, 1), (9, 8, 1), (9, 18, 1), (5, 7, 2), (3, 11, 1), (7, 15, 1),
     ]:  # fmt: skip
-        yield conv((25, 1, channels), 0, (kernel, 1), next(forms), dilation=(dilation, 1), depthwise=True, shared=True)
+        rows = next(heights)
+        yield conv((rows, 1, channels), 0, (kernel, 1), next(forms), dilation=(dilation, 1), depthwise=True)
     for source, kernel, stride in [
-        ((9, 7, 8), (3, 3), (1, 1)), ((8, 5, 6), (3, 3), (2, 2)), ((6, 6, 13), (3, 3), (1, 1)), ((10, 4, 4), (5, 3), (2, 1)),
-        ((5, 5, 16), (1, 1), (1, 1)), ((7, 9, 3), (3, 5), (1, 1)), ((12, 13, 1), (1, 3), (1, 1)),
+        ((9, 7, 8), (3, 3), (1, 1)), ((8, 5, 6), (3, 3), (2, 2)), ((6, 6, 13), (3, 3), (1, 1)),
+        ((10, 4, 4), (5, 3), (2, 1)), ((5, 5, 16), (1, 1), (1, 1)), ((7, 9, 3), (3, 5), (1, 1)),
+        ((12, 13, 1), (1, 3), (1, 1)), ((10, 7, 4), (3, 3), (1, 1)), ((5, 9, 12), (3, 3), (2, 1)),
+        ((6, 4, 10), (5, 5), (1, 1)), ((12, 3, 7), (3, 1), (1, 1)), ((9, 11, 5), (1, 3), (1, 2)),
+        ((6, 6, 9), (3, 3), (1, 1)), ((4, 10, 20), (1, 5), (1, 1)), ((8, 6, 6), (11, 3), (1, 1)),
     ]:  # fmt: skip
         yield conv(source, 0, kernel, next(forms), stride, depthwise=True)
 
@@ -139,9 +150,9 @@ def _pools() -> Iterator[Emitted]:
         [
             ((49, 1, 14), (49, 1), (49, 1)), ((25, 1, 20), (25, 1), (25, 1)), ((30, 1, 9), (30, 1), (30, 1)),
             ((20, 13, 1), (20, 13), (20, 13)), ((10, 8, 1), (10, 8), (10, 8)), ((25, 1, 8), (2, 1), (2, 1)),
-            ((20, 1, 16), (2, 1), (2, 1)), ((9, 7, 8), (2, 2), (2, 2)), ((8, 6, 5), (2, 2), (2, 2)), ((12, 1, 7), (3, 1), (3, 1)),
-            ((24, 6, 4), (2, 2), (2, 2)), ((20, 1, 12), (5, 1), (5, 1)), ((6, 5, 3), (6, 5), (6, 5)), ((13, 4, 10), (1, 4), (1, 4)),
-            ((49, 1, 3), (7, 1), (7, 1)),
+            ((20, 1, 16), (2, 1), (2, 1)), ((9, 7, 8), (2, 2), (2, 2)), ((8, 6, 5), (2, 2), (2, 2)),
+            ((12, 1, 7), (3, 1), (3, 1)), ((24, 6, 4), (2, 2), (2, 2)), ((20, 1, 12), (5, 1), (5, 1)),
+            ((6, 5, 3), (6, 5), (6, 5)), ((13, 4, 10), (1, 4), (1, 4)), ((49, 1, 3), (7, 1), (7, 1)),
         ],
     ):  # fmt: skip
         pads = window_padding(source, window, stride, "same")
@@ -200,8 +211,8 @@ class ProgramBuilder:
         padding = "same" if any(operator.pads) or _is_same(operator) else "valid"
         self.measured.append((len(self.operators), operator))
         self._operator(
-            operator.operator, (*sources, *weights), target, activation=activation, padding=padding, stride=operator.stride,
-            dilation=operator.dilation, window=operator.window,
+            operator.operator, (*sources, *weights), target, activation=activation, padding=padding,
+            stride=operator.stride, dilation=operator.dilation, window=operator.window,
         )  # fmt: skip
         return target
 

@@ -1,4 +1,4 @@
-"""Whole models that the cost table has not seen: golden files, the project's own families, with dendrites and without."""
+"""Whole models that the cost table has not seen: golden files, the project's families, with dendrites and without."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -65,7 +65,8 @@ def samples(cores: Sequence[str]) -> dict[str, list[Sample]]:
                 parts = {part.index: part for part in call.segments if part.kind == OPERATOR}
                 for index, operator in builder.measured:
                     found[core].append((operator, parts[index].instructions, parts[index].cycles))
-                print(f"{core} {grid}: {len(builder.measured)} operators, {call.instructions:,} instructions", flush=True)
+                told = f"{len(builder.measured)} operators, {call.instructions:,} instructions"
+                print(f"{core} {grid}: {told}", flush=True)
     return found
 
 

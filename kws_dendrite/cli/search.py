@@ -1,4 +1,4 @@
-"""`kws-dendrite search`: parameters against accuracy, plain and dendritic arms with equal budgets, resumable."""
+"""`kws-dendrite search`: size against accuracy, plain and dendritic arms with equal budgets, resumable."""
 
 import json
 from pathlib import Path
@@ -22,6 +22,12 @@ def search(
     arms: Annotated[str, typer.Option(help="Some of plain,gradient,perforated.")] = "plain,gradient,perforated",
     epochs: Annotated[int, typer.Option(help="Of a trial, in all, the same for every arm.")] = 40,
     members: Annotated[int, typer.Option(help="P, seeds a trial.")] = 2,
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="Held against accuracy: params, macs, flash[:CORE], ram, latency:CORE@MHZ or instructions:CORE."
+        ),
+    ] = "params",
     keywords: inputs.KeywordsOption = None,
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
@@ -33,7 +39,7 @@ def search(
     speaker_pattern: inputs.SpeakerOption = None,
     as_json: inputs.JsonOption = False,
 ) -> None:
-    """Search accuracy against parameters.
+    """Search accuracy against parameters, or against what the net costs on a device.
 
     Shape and recipe, plain and dendritic; the front as table, front.csv and front.png. The same command resumes after
     Ctrl-C.
@@ -42,7 +48,7 @@ def search(
 
     from kws_dendrite.output import claimed
     from kws_dendrite.report.terminal import front_table
-    from kws_dendrite.search import SearchConfig, pareto_front
+    from kws_dendrite.search import SearchConfig, pareto_front, parse_objective
     from kws_dendrite.training.config import TrainConfig
 
     console = Console(stderr=True)
@@ -52,6 +58,7 @@ def search(
         members=members,
         train=TrainConfig(epochs=epochs),
         seed=seed,
+        objective=parse_objective(objective),
     )
     with claimed(out, resume=True) as folder:
         choice = inputs.Choice(
@@ -78,6 +85,7 @@ def search(
 
 def run_search(folder: Path, bank: "FeatureBank", config: "SearchConfig", console: "Console") -> list["TrialResult"]:
     """Run to the end with a progress bar, writing trials.json, front.csv and front.png as it goes."""
+    from kws_dendrite.report.wording import tick
     from kws_dendrite.search import Search, write_front_csv
 
     study = Search(folder, bank, config)
@@ -89,8 +97,10 @@ def run_search(folder: Path, bank: "FeatureBank", config: "SearchConfig", consol
         def on_trial(result: Any) -> None:
             results.append(result)
             place = f"trial {result.number} ({result.arm}), {len(results)} of {total}"
-            figures = f"{result.parameters:,} parameters, validation accuracy {result.validation_accuracy:.1%}"
-            inputs.say(console, f"{place}: {figures}")
+            size = f"{result.parameters:,} parameters"
+            if result.objective:
+                size += f", {result.objective['name']} {tick(result.size)}"
+            inputs.say(console, f"{place}: {size}, validation accuracy {result.validation_accuracy:.1%}")
             progress.update(row, completed=len(results))
 
         def on_epoch(arm: str, record: Any, _: int) -> None:

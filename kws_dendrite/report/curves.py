@@ -153,7 +153,7 @@ def _growth(step: GrowthStep, across: Scale, up: Scale) -> str:
     sign = "M-5.5 4L0 -5L5.5 4Z" if step.accepted else "M-4.5 -4.5L4.5 4.5M4.5 -4.5L-4.5 4.5"
     return (
         f'<g class="growth {verdict}"><title>{escape(f"Before epoch {step.epoch}: {step.kind}, {verdict}")}</title>'
-        f'{line(x, up.end, x, up.start, "growthline")}'
+        f"{line(x, up.end, x, up.start, 'growthline')}"
         f'<path class="growthmark" transform="translate({x} {up.end + 2})" d="{sign}"/></g>'
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kws_dendrite.report.svg import Scale, arm_order, line, marker, padded_log, text
 from kws_dendrite.report.trials import TrialPoint, accuracy_range
-from kws_dendrite.report.wording import count, duration, percent, percent_range, plain, title
+from kws_dendrite.report.wording import count, duration, percent, percent_range, plain, tick, title
 
 
 def front_chart(points: Sequence[TrialPoint], width: int, height: int, classes: str, chosen: int | None) -> str:
@@ -18,23 +18,25 @@ def front_chart(points: Sequence[TrialPoint], width: int, height: int, classes: 
         classes: CSS classes of the svg element.
         chosen: number of the trial to ring.
     """
-    sizes = [max(1, point.parameters) for point in points]
+    sizes = [point.size for point in points]
     across = Scale(*padded_log(min(sizes), max(sizes)), start=52, end=width - 14, log=True)
     up = Scale(*accuracy_range(points), start=height - 48, end=14)
     arms = arm_order({point.arm for point in points})
-    parts = [_frame(across, up, width, height)]
+    parts = [_frame(across, up, width, height, points[0].axis)]
     parts += [_arm(points, arm, index, across, up) for index, arm in enumerate(arms)]
     # Front points last, on top; the keyboard walks them all by size.
-    ordered = sorted(points, key=lambda p: (p.arm_front, p.parameters, p.number))
+    ordered = sorted(points, key=lambda p: (p.arm_front, p.size, p.number))
     parts += [_point(point, arms.index(point.arm), across, up, point.number == chosen) for point in ordered]
-    label = f"{len(points)} trials: folded parameters against validation accuracy. Arrow keys move between trials."
+    axis = points[0].axis
+    held = axis[0].lower() + axis[1:]
+    label = f"{len(points)} trials: {held} against validation accuracy. Arrow keys move between trials."
     return (
         f'<svg class="chart front {classes}" viewBox="0 0 {width} {height}" role="group" '
         f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )
 
 
-def _frame(across: Scale, up: Scale, width: int, height: int) -> str:
+def _frame(across: Scale, up: Scale, width: int, height: int, axis: str) -> str:
     parts = []
     for value in up.ticks(6 if height > 380 else 5):
         y = up(value)
@@ -43,31 +45,31 @@ def _frame(across: Scale, up: Scale, width: int, height: int) -> str:
     for value in across.ticks(7 if width > 600 else 5):
         x = across(value)
         parts.append(line(x, up.end, x, up.start, "grid"))
-        parts.append(text(x, up.start + 19, f"{value:,.0f}", "tick", "middle"))
+        parts.append(text(x, up.start + 19, tick(value), "tick", "middle"))
     parts.append(line(across.start, up.start, across.end, up.start, "axis"))
     middle = (across.start + across.end) / 2
-    parts.append(text(middle, height - 8, "Folded parameters (log scale)", "label", "middle"))
+    parts.append(text(middle, height - 8, f"{axis} (log scale)", "label", "middle"))
     parts.append(text(13, (up.start + up.end) / 2, "Validation accuracy (%)", "label", "middle", turn=-90))
     return "".join(parts)
 
 
 def _arm(points: Sequence[TrialPoint], arm: str, index: int, across: Scale, up: Scale) -> str:
-    front = sorted((p for p in points if p.arm == arm and p.arm_front), key=lambda p: p.parameters)
+    front = sorted((p for p in points if p.arm == arm and p.arm_front), key=lambda p: p.size)
     steps = ""
     for place, point in enumerate(front):
-        x, y = across(max(1, point.parameters)), up(point.accuracy)
+        x, y = across(point.size), up(point.accuracy)
         steps += f"M{x} {y}" if place == 0 else f"H{x}V{y}"
     bars = "".join(
         line(x, min(up(p.interval[0]), up.start), x, max(up(p.interval[1]), up.end), "bar")
         for p in front
         if p.interval
-        for x in [across(max(1, p.parameters))]
+        for x in [across(p.size)]
     )
     return f'<g class="arm a{index % 6}" data-arm="{index}"><path class="steps" d="{steps}"/>{bars}</g>'
 
 
 def _point(point: TrialPoint, index: int, across: Scale, up: Scale, chosen: bool) -> str:
-    x, y = across(max(1, point.parameters)), up(point.accuracy)
+    x, y = across(point.size), up(point.accuracy)
     kind = "onfront" if point.arm_front else "behind"
     ring = '<circle class="ring" r="10.5"/>' if chosen else ""
     return (
@@ -79,7 +81,9 @@ def _point(point: TrialPoint, index: int, across: Scale, up: Scale, chosen: bool
 
 def spoken(point: TrialPoint) -> str:
     """A point in one sentence, for those who hear the chart."""
-    words = f"Trial {point.number}, {point.arm}: {point.parameters:,} parameters, accuracy {percent(point.accuracy)}"
+    held = "" if point.held is None else f"{point.axis} {tick(point.held)}, "
+    size = f"{held}{point.parameters:,} parameters"
+    words = f"Trial {point.number}, {point.arm}: {size}, accuracy {percent(point.accuracy)}"
     return words + (f" ({percent_range(point.interval)})" if point.interval else "")
 
 
@@ -106,6 +110,8 @@ def trial_facts(point: TrialPoint, chosen: bool = False) -> dict[str, Any]:
         ["95 % interval", percent_range(point.interval) if point.interval else "one seed: none"],
         ["Seeds (P)", str(max(1, seeds))],
     ]
+    if point.held is not None:
+        rows.insert(0, [point.axis, tick(point.held)])
     if seeds > 1:
         rows.append(["Each seed", ", ".join(f"{100 * value:.1f}" for value in point.members)])
     if point.macs is not None:

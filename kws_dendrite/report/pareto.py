@@ -1,4 +1,4 @@
-"""The picture of a search: folded parameters against accuracy, as PNG or SVG."""
+"""The picture of a search: size against accuracy, as PNG or SVG."""
 
 import io
 import textwrap
@@ -15,6 +15,7 @@ from kws_dendrite.errors import DataError
 from kws_dendrite.output import write_bytes
 from kws_dendrite.report.svg import arm_order, log_ticks, padded_log
 from kws_dendrite.report.trials import TrialPoint, accuracy_range, subtitle
+from kws_dendrite.report.wording import tick
 
 # Okabe and Ito (2008), "Color universal design": told apart with every common colour blindness. Its yellow is left
 # out, too pale on white. A marker of its own tells each arm in print.
@@ -62,16 +63,14 @@ def plot_front(
             write_bytes(path, content.getvalue())
 
 
-def _figure(
-    points: Sequence[TrialPoint], dataset: str, clips: int | None, synthetic: bool, split: str
-) -> Figure:
+def _figure(points: Sequence[TrialPoint], dataset: str, clips: int | None, synthetic: bool, split: str) -> Figure:
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for index, arm in enumerate(arm_order({point.arm for point in points})):
         _draw_arm(axes, [point for point in points if point.arm == arm], index, arm)
     _frame(axes, points)
-    axes.set_xlabel("Folded parameters (log scale)")
+    axes.set_xlabel(f"{points[0].axis} (log scale)")
     axes.set_ylabel(f"{split.capitalize()} accuracy (%)")
     title = "\n".join(textwrap.wrap(f"{dataset}: accuracy against size", 70))
     figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold")
@@ -88,30 +87,30 @@ def _figure(
 
 def _draw_arm(axes: Axes, points: list[TrialPoint], index: int, arm: str) -> None:
     colour, shape = COLOURS[index % len(COLOURS)], SHAPES[index % len(SHAPES)]
-    front = sorted((point for point in points if point.arm_front), key=lambda point: point.parameters)
+    front = sorted((point for point in points if point.arm_front), key=lambda point: point.size)
     rest = [point for point in points if not point.arm_front]
     axes.scatter(
-        [p.parameters for p in rest], [100 * p.accuracy for p in rest],
+        [p.size for p in rest], [100 * p.accuracy for p in rest],
         s=22, marker=shape, color=colour, alpha=0.35, linewidths=0, zorder=2,
     )  # fmt: skip
     barred = [point for point in front if point.interval]
     for point in barred:
         low, high = point.interval
-        axes.plot([point.parameters] * 2, [100 * low, 100 * high], color=colour, alpha=0.55, lw=1.3, zorder=3)
+        axes.plot([point.size] * 2, [100 * low, 100 * high], color=colour, alpha=0.55, lw=1.3, zorder=3)
     # Steps: between two sizes nothing better was found than at the smaller one.
     axes.plot(
-        [p.parameters for p in front], [100 * p.accuracy for p in front],
+        [p.size for p in front], [100 * p.accuracy for p in front],
         drawstyle="steps-post", color=colour, marker=shape, ms=7, mec="white", mew=0.8, lw=1.8, label=arm, zorder=4,
     )  # fmt: skip
 
 
 def _frame(axes: Axes, points: Sequence[TrialPoint]) -> None:
-    sizes = [max(1, point.parameters) for point in points]
+    sizes = [point.size for point in points]
     left, right = padded_log(min(sizes), max(sizes))
     axes.set_xscale("log")
     axes.set_xlim(left, right)
     axes.xaxis.set_major_locator(FixedLocator(log_ticks(left, right, 7)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(*(100 * value for value in accuracy_range(points)))
     axes.grid(color="#dddddd", lw=0.7)

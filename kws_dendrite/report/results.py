@@ -60,7 +60,7 @@ class RunResults:
         for point in self.trials:
             if point.number == stated:
                 return point
-        return max((p for p in self.trials if p.front), key=lambda p: (p.accuracy, -p.parameters), default=None)
+        return max((p for p in self.trials if p.front), key=lambda p: (p.accuracy, -p.size), default=None)
 
 
 def read_run(folder: Path | str) -> RunResults:

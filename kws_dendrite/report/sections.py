@@ -18,6 +18,7 @@ from kws_dendrite.report.wording import (
     percent_range,
     size,
     small,
+    tick,
     title,
 )
 
@@ -98,13 +99,14 @@ def front(results: RunResults) -> str:
         {
             "trial": p.number,
             "arm": p.arm,
+            **({} if p.held is None else {p.axis: tick(p.held)}),
             "parameters": p.parameters,
             "MACs": p.macs,
             "accuracy": percent(p.accuracy),
             "95 % over seeds": percent_range(p.interval),
             "P": max(1, len(p.members)),
         }
-        for p in sorted((p for p in points if p.front), key=lambda p: p.parameters)
+        for p in sorted((p for p in points if p.front), key=lambda p: p.size)
     ]
     return (
         f'<p class="lead">{escape(subtitle(points, validation_clips(results), "validation"))}{left_out}. '
@@ -165,10 +167,7 @@ def learning(results: RunResults) -> str:
     listed = ""
     if steps:
         listed = f"<details><summary>Growth steps ({len(steps)})</summary>{tables.records_table(steps)}</details>"
-    return (
-        f'<p class="keys">{keys} {phases} {marks}</p>'
-        f"{curves.curves(results.history, results.growth)}{listed}"
-    )
+    return f'<p class="keys">{keys} {phases} {marks}</p>{curves.curves(results.history, results.growth)}{listed}'
 
 
 def confusion(results: RunResults) -> str:

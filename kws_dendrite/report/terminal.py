@@ -8,7 +8,7 @@ from rich.table import Table
 
 from kws_dendrite.report.records import artefact_from
 from kws_dendrite.report.trials import points_from_trials
-from kws_dendrite.report.wording import count, microseconds, percent, percent_range, size
+from kws_dendrite.report.wording import count, microseconds, percent, percent_range, size, tick
 
 
 def front_table(trials: Sequence[Mapping[str, Any]]) -> Table:
@@ -22,14 +22,18 @@ def front_table(trials: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=f"Front, validation accuracy (P = {max(1, seeds)})", title_justify="left")
     table.add_column("trial", justify="right")
     table.add_column("arm")
+    held = next((point.axis for point in points if point.held is not None), None)
+    if held:
+        table.add_column(escape(held), justify="right")
     table.add_column("parameters", justify="right")
     table.add_column("MACs", justify="right")
     table.add_column("accuracy", justify="right")
     table.add_column("95 % over seeds", justify="right")
-    for point in sorted(points, key=lambda point: point.parameters):
+    for point in sorted(points, key=lambda point: point.size):
         table.add_row(
             str(point.number),
             escape(point.arm),
+            *([tick(point.held)] if held else []),
             count(point.parameters),
             count(point.macs),
             percent(point.accuracy),

@@ -9,6 +9,9 @@ from kws_dendrite.evaluation.statistics import Interval, t_interval
 from kws_dendrite.report.fields import mapping, number, numbers, whole
 from kws_dendrite.report.svg import padded
 
+PARAMETERS = "Folded parameters"
+LEAST = 1e-6  # of a logarithmic axis
+
 
 @dataclass(frozen=True)
 class TrialPoint:
@@ -24,8 +27,10 @@ class TrialPoint:
         macs: multiply-accumulates of one clip, if known.
         settings: what the trial was made of.
         seconds: how long it took.
-        front: no other trial is at least as accurate with as few parameters (and better in one of the two).
+        front: no other trial is at least as accurate at as small a size (and better in one of the two).
         arm_front: the same among the trials of its own arm.
+        held: what the search held against accuracy where that was not the parameters.
+        axis: what that is, for an axis.
     """
 
     number: int
@@ -39,6 +44,13 @@ class TrialPoint:
     seconds: float | None = None
     front: bool = False
     arm_front: bool = False
+    held: float | None = None
+    axis: str = PARAMETERS
+
+    @property
+    def size(self) -> float:
+        """What the search kept small, above 0: it has a logarithmic axis."""
+        return max(1, self.parameters) if self.held is None else max(self.held, LEAST)
 
 
 def points_from_trials(trials: Sequence[Mapping[str, Any]], where: str = "trials") -> tuple[TrialPoint, ...]:
@@ -54,6 +66,7 @@ def points_from_trials(trials: Sequence[Mapping[str, Any]], where: str = "trials
         if accuracy is None or parameters is None or str(record.get("state") or "complete").lower() != "complete":
             continue
         members = numbers(record, "validation_accuracy_members", where)
+        objective = mapping(record, "objective", where)
         points.append(
             TrialPoint(
                 number=int(number(record, "number", where) or 0),
@@ -65,6 +78,8 @@ def points_from_trials(trials: Sequence[Mapping[str, Any]], where: str = "trials
                 macs=whole(number(record, "macs", where)),
                 settings=mapping(record, "params", where),
                 seconds=number(record, "seconds", where),
+                held=number(objective, "value", where),
+                axis=str(objective.get("label") or PARAMETERS),
             )
         )
     points.sort(key=lambda point: point.number)
@@ -83,7 +98,7 @@ def mark_fronts(points: Sequence[TrialPoint], stated: set[Any] | None = None) ->
 
 def _undominated(points: Sequence[TrialPoint]) -> set[int]:
     kept, best = set(), -math.inf
-    for point in sorted(points, key=lambda p: (p.parameters, -p.accuracy, p.number)):
+    for point in sorted(points, key=lambda p: (p.size, -p.accuracy, p.number)):
         if point.accuracy > best:
             kept.add(point.number)
             best = point.accuracy

@@ -22,6 +22,13 @@ def count(value: float | None) -> str:
     return UNKNOWN if value is None else f"{round(value):,}"
 
 
+def tick(value: float | None) -> str:
+    """A value of an axis: 12000 -> "12,000", 2.5 -> "2.5", 0.75 -> "0.75"."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def size(value: float | None) -> str:
     """Bytes; kB of 1,000 from 10,000 on: flash is sold in KiB, but files are listed in bytes."""
     if value is None:

@@ -1,4 +1,4 @@
-"""The Pareto front: trials that no other beats in both accuracy and folded parameters, and which one to take."""
+"""The Pareto front: trials that no other beats in both accuracy and size, and which one to take."""
 
 import csv
 import io
@@ -23,6 +23,8 @@ class TrialResult:
         params: what was drawn, and `architecture` and `growth` as JSON to build it again.
         state: "complete" or "failed".
         seconds: it took.
+        objective: what the search held against accuracy where that was not the parameters: "name" as `--objective` has
+            it, "label" of an axis, "value" of this trial.
     """
 
     number: int
@@ -36,19 +38,28 @@ class TrialResult:
     growth: dict[str, Any] | None
     state: str
     seconds: float
+    objective: dict[str, Any] | None = None
+
+    @property
+    def size(self) -> float:
+        """What is to be small: the objective's value, else parameters."""
+        return self.objective["value"] if self.objective else self.parameters
 
     def to_json(self) -> dict[str, Any]:
         """As stored in trials.json."""
-        return asdict(self) | {"validation_accuracy_members": list(self.validation_accuracy_members)}
+        value = asdict(self) | {"validation_accuracy_members": list(self.validation_accuracy_members)}
+        if self.objective is None:
+            del value["objective"]
+        return value
 
 
 def pareto_front(trials: Sequence[TrialResult]) -> list[TrialResult]:
-    """The trials that none has both at least their accuracy and at most their parameters; smallest first.
+    """The trials that none has both at least their accuracy and at most their size; smallest first.
 
     Of trials equal in both, the first stays.
     """
     front: list[TrialResult] = []
-    for trial in sorted(trials, key=lambda t: (t.parameters, -t.validation_accuracy, t.number)):
+    for trial in sorted(trials, key=lambda t: (t.size, -t.validation_accuracy, t.number)):
         if not front or trial.validation_accuracy > front[-1].validation_accuracy:
             front.append(trial)
     return front
@@ -73,12 +84,14 @@ def pick(trials: Sequence[TrialResult], max_parameters: int | None = None) -> Tr
 
 
 def write_front_csv(path: Path | str, trials: Sequence[TrialResult]) -> None:
-    """The front as CSV, a line a trial."""
+    """The front as CSV, a line a trial; an objective beside the parameters has a column of its own, named as it is."""
     text = io.StringIO()
     columns = ["number", "arm", "parameters", "macs", "validation_accuracy", "seconds"]
     drawn = sorted({name for trial in trials for name in trial.params})
-    writer = csv.DictWriter(text, [*columns, *drawn], lineterminator="\n")
+    held = sorted({trial.objective["name"] for trial in trials if trial.objective} - set(columns))
+    writer = csv.DictWriter(text, [*columns, *held, *drawn], lineterminator="\n")
     writer.writeheader()
     for trial in pareto_front(trials):
-        writer.writerow({**{name: getattr(trial, name) for name in columns}, **trial.params})
+        size = dict.fromkeys(held, trial.size)
+        writer.writerow({**{name: getattr(trial, name) for name in columns}, **size, **trial.params})
     write_text(path, text.getvalue())

@@ -1,4 +1,4 @@
-"""The search: Optuna over two objectives, one study an arm with equal trials, in one journal file on disk.
+"""The search: Optuna over accuracy and size, one study an arm with equal trials, in one journal file on disk.
 
 Trial k of an arm draws from a sampler seeded by (seed, arm, k) and the arm's finished trials, so a search that was
 stopped and resumed proposes what an uninterrupted one would have.
@@ -24,6 +24,7 @@ from kws_dendrite.models import build_model, config_to_json
 from kws_dendrite.plain import cost
 from kws_dendrite.search.front import TrialResult
 from kws_dendrite.search.journal import open_journal
+from kws_dendrite.search.objective import PARAMETERS, PARAMS, Objective
 from kws_dendrite.search.space import ARMS, CANDIDATE_EPOCHS, Arm, Space, suggest
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import share_epochs, train
@@ -42,6 +43,7 @@ class SearchConfig:
     train: the recipe; its learning rate is drawn, its epochs are a trial's in all, over its cycles and candidate
         phases. The plain arm has two cycles, the others one more than they have growth steps.
     seed: of draws and of training.
+    objective: what is held against accuracy.
     """
 
     trials: int = 10
@@ -49,6 +51,7 @@ class SearchConfig:
     members: int = 2
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40))
     seed: int = 0
+    objective: Objective = PARAMETERS
 
     def __post_init__(self) -> None:
         if self.trials < 1 or self.members < 1:
@@ -79,6 +82,12 @@ class Search:
         studies = {arm: optuna.load_study(study_name=arm, storage=self.storage) for arm in existing}
         for study in studies.values():  # all are looked at before any is written to
             before = study.user_attrs.get("made_of", made_of)
+            held, here = (value.get("objective", PARAMS) for value in (before, made_of))
+            if held != here:
+                raise ConfigError(
+                    f"the search in {self.folder} was started with --objective {held}, not {here}; resume it with the "
+                    "same, or name another folder"
+                )
             if before != made_of:
                 raise ConfigError(
                     f"the search in {self.folder} was started with another {', '.join(_differing(before, made_of))}; "
@@ -112,6 +121,7 @@ class Search:
             "members": self.config.members,
             "seed": self.config.seed,
             "space": asdict(self.space),
+            **self.config.objective.made_of(),
         }
         return json.loads(json.dumps(values))  # tuples as the journal gives them back
 
@@ -133,7 +143,7 @@ class Search:
         found = []
         for place, arm in enumerate(self.studies):
             for k, trial in enumerate(self._finished(arm)):
-                found.append(_result(trial, arm, k * len(self.studies) + place))
+                found.append(self._result(trial, arm, k * len(self.studies) + place))
         return sorted(found, key=lambda result: result.number)
 
     def _finished(self, arm: Arm) -> Sequence[FrozenTrial]:
@@ -167,7 +177,8 @@ class Search:
         if result.interrupted:
             study.tell(trial, state=TrialState.FAIL)
             raise KeyboardInterrupt
-        counted = cost(fold(result.model))
+        graph = fold(result.model)
+        counted, objective = cost(graph), config.objective
         accuracy = sum(result.best_accuracy) / len(result.best_accuracy)
         attributes = {
             "validation_accuracy_members": result.best_accuracy,
@@ -177,11 +188,34 @@ class Search:
             "steps": [step.to_json() for step in result.growth],
             "seconds": time.perf_counter() - start,
         }
+        if objective.kind != PARAMS:
+            attributes["parameters"] = counted.parameters
         for key, value in attributes.items():
             trial.set_user_attr(key, value)
-        study.tell(trial, [accuracy, counted.parameters])
+        study.tell(trial, [accuracy, objective.measure(graph)])
         place = list(self.studies).index(arm)
-        return _result(self._finished(arm)[-1], arm, k * len(self.studies) + place)
+        return self._result(self._finished(arm)[-1], arm, k * len(self.studies) + place)
+
+    def _result(self, trial: FrozenTrial, arm: str, number: int) -> TrialResult:
+        accuracy, value = trial.values
+        attributes, objective = trial.user_attrs, self.config.objective
+        held = None
+        if objective.kind != PARAMS:
+            held = {"name": objective.name, "label": objective.label, "value": value}
+        return TrialResult(
+            number=number,
+            arm=arm,
+            validation_accuracy=accuracy,
+            validation_accuracy_members=tuple(attributes["validation_accuracy_members"]),
+            parameters=int(attributes.get("parameters", value)),
+            macs=int(attributes["macs"]),
+            params=dict(trial.params),
+            architecture=attributes["architecture"],
+            growth=attributes["growth"],
+            state="complete",
+            seconds=float(attributes["seconds"]),
+            objective=held,
+        )
 
 
 def _differing(before: dict[str, Any], here: dict[str, Any]) -> list[str]:
@@ -194,21 +228,3 @@ def _differing(before: dict[str, Any], here: dict[str, Any]) -> list[str]:
         elif old != new:
             names.append(name)
     return names
-
-
-def _result(trial: FrozenTrial, arm: str, number: int) -> TrialResult:
-    accuracy, parameters = trial.values
-    attributes = trial.user_attrs
-    return TrialResult(
-        number=number,
-        arm=arm,
-        validation_accuracy=accuracy,
-        validation_accuracy_members=tuple(attributes["validation_accuracy_members"]),
-        parameters=int(parameters),
-        macs=int(attributes["macs"]),
-        params=dict(trial.params),
-        architecture=attributes["architecture"],
-        growth=attributes["growth"],
-        state="complete",
-        seconds=float(attributes["seconds"]),
-    )

@@ -177,9 +177,7 @@ class _Emitter:
 
     def _conv(self, node: Conv2D, base: Emitted) -> Emitted:
         weight = self.graph.weights[node.weight]
-        (top, _), (left, _) = window_padding(
-            base.inputs[0], weight.shape[:2], node.stride, node.padding, node.dilation
-        )
+        (top, _), (left, _) = window_padding(base.inputs[0], weight.shape[:2], node.stride, node.padding, node.dilation)
         operator = replace(
             base,
             operator="DEPTHWISE_CONV_2D" if node.depthwise else "CONV_2D",
@@ -220,12 +218,20 @@ class _Emitter:
             channels = np.broadcast_to(scale.reshape(-1), base.shape[2:])
             form = self._form(channels[None], per_tensor=False, source=base.reads[0])
             return (replace(base, operator="DEPTHWISE_CONV_2D", weight=f"{base.writes}/scale", form=form),)
+        source = self.made.get(base.reads[0])
+        if source is not None and self._is_rectified_dense(source) and (scale < 0).any():
+            # the converter then gives the ReLU's output a range that begins below zero: its clip is not int8's own
+            self.made[source.writes] = replace(source, form="round")
         product = replace(base, operator="MUL", inputs=(base.shape, scale.shape), constant=scale.size)
         if bias is None:
             return (product,)
         product = replace(product, writes=f"{base.writes}/product")
         total = replace(base, operator="ADD", reads=(product.writes,), inputs=(base.shape, bias.shape))
         return product, replace(total, constant=bias.size)
+
+    def _is_rectified_dense(self, operator: Emitted) -> bool:
+        last = self.nodes[operator.nodes[-1]]
+        return operator.operator == "FULLY_CONNECTED" and isinstance(last, Activation) and last.kind == "relu"
 
     def _activation(self, node: Activation, base: Emitted) -> Sequence[Emitted]:
         producer = self.made.get(node.inputs[0])

@@ -38,10 +38,16 @@ def code_bytes(operators: Sequence[Emitted], isa: Isa, code: Mapping[str, Any], 
     for kernel in set(used):
         symbols |= code["symbols"].get(kernel, {})
         library |= code["library"].get(kernel, {})
-    model = code["invoke"]["call"] + sum(code["invoke"].get(kernel, 0) for kernel in used)
+    calls = [call_of(operator, kernel) for operator, kernel in zip(operators, used, strict=True)]
+    model = code["invoke"]["call"] + sum(code["invoke"].get(call, 0) for call in calls)
     made = {made_function(operator, kernel) for operator, kernel in zip(operators, used, strict=True)}
     model += sum(code["made"].get(name.rpartition("@")[0] or name, 0) for name in made if name)
     return Code(constants, sum(symbols.values()), sum(library.values()), round(model))
+
+
+def call_of(operator: Emitted, kernel: str) -> str:
+    """What a call is told apart by: its kernel, and whether a temporal one has several layers to run."""
+    return "temporal dilated" if kernel == "temporal" and operator.dilation[0] > 1 else kernel
 
 
 def made_function(operator: Emitted, kernel: str) -> str:

@@ -158,28 +158,77 @@ def _copies(kind: str, copies: int, size: int, operator: Emitted, isa: Isa, coun
 
 
 def _conv_helium(operator: Emitted) -> Counts:
-    """Groups of four positions that find room for their gathered patches, as the kernel forms them."""
     height, width, outputs = operator.out_plane
+    positions, taps, channels, form = height * width, operator.taps, operator.plane[2], operator.form
+    even = height == 1 or width == 1 or operator.stride[1] * width == operator.stride[0] * operator.plane[1]
+    whole = operator.contiguous and even and taps <= HELIUM_NARROW
+    if whole and form != "round" and outputs >= 2 and positions >= 4:
+        groups = math.ceil(positions / 4)
+        steps = groups * (outputs // 2 + outputs % 2)
+        return {
+            "narrow calls": 1, "narrow groups": groups, "narrow steps": steps, "narrow odd": groups * (outputs % 2),
+            "narrow corrections": steps * (form == "line"),
+        }  # fmt: skip
+    counts: Counter[str] = Counter({"calls": 1, "positions": positions})
+    kind = "once" if form == "round" and operator.operator == "FULLY_CONNECTED" else form
     rows, columns = _inside(operator)
-    taps, form = operator.taps, operator.form
-    slots = 4 if taps <= HELIUM_SLOT else 2
-    whole = is_one_piece(operator)
-    groups = count_ = gathered = total = 0
-    for row in rows:
-        for column in columns:
-            gathers = not whole or row < operator.window[0] or column < operator.window[1]
-            if count_ == 4 or (gathers and gathered == slots):
-                groups, count_, gathered = groups + 1, 0, 0
-            count_, gathered, total = count_ + 1, gathered + gathers, total + gathers
-    groups += count_ > 0
-    counts: Counts = {"calls": 1, "positions": height * width, "groups": groups, "gathers": total}
-    counts |= {"gathered rows": total * operator.window[0], "gathered taps": total * math.prod(operator.window)}
-    counts["gathered vectors"] = total * math.prod(operator.window) * math.ceil(operator.plane[2] / 16)
-    kind = "narrow" if taps <= HELIUM_NARROW else "wide"
-    counts |= {f"{kind} {form} outputs": groups * outputs, f"{kind} groups": groups}
-    if kind == "wide":
-        counts["vectors"] = groups * outputs * math.ceil(taps / 16)
-    return counts
+    gathers = [
+        not is_one_piece(operator) or row < operator.window[0] or column < operator.window[1]
+        for row in rows
+        for column in columns
+    ]
+    vectors = math.ceil(taps / 16)
+    for size in _groups(gathers, 4 if taps <= HELIUM_SLOT else 2):
+        name = "single" if size == 1 else "group"
+        steps = math.ceil(outputs / 4) if size == 1 else outputs
+        counts[f"{name}s"] += 1
+        counts[f"{name} {kind} steps"] += steps
+        counts[f"{name} vectors"] += steps * vectors
+        counts["copies of the last"] += 0 if size == 1 else 4 - size
+    counts["gathers"] += sum(gathers)
+    if operator.dilation[1] == 1:
+        runs = _runs(operator, whole_rows=is_one_piece(operator))
+        counts["gathered rows"] += sum(gathers) * operator.window[0]
+        counts["gathered runs"] += len(runs)
+        counts["gathered vectors"] += sum(math.ceil(run * channels / 16) for run in runs)
+    else:
+        tap_vectors = sum(gathers) * math.prod(operator.window)
+        counts["gathered taps"] += tap_vectors
+        counts["tap vectors"] += tap_vectors * math.ceil(channels / 16)
+    return dict(counts)
+
+
+def _groups(gathers: list[bool], slots: int) -> list[int]:
+    """Sizes of the groups of at most four positions, as many of them gathered as there are slots."""
+    sizes, size, gathered = [], 0, 0
+    for gather in gathers:
+        if size == 4 or (gather and gathered == slots):
+            sizes.append(size)
+            size, gathered = 0, 0
+        size, gathered = size + 1, gathered + gather
+    return [*sizes, size]
+
+
+def _runs(operator: Emitted, *, whole_rows: bool = False, every: bool = False) -> list[int]:
+    """Taps of each run that is all inside or all outside the input; of positions that are gathered, or of every one."""
+    before, inside, behind = (axis.tolist() for axis in _spans(operator, 1))
+    above, within, below = (axis.tolist() for axis in _spans(operator, 0))
+    runs = []
+    for top, middle, bottom in zip(above, within, below, strict=True):
+        for left, center, right in zip(before, inside, behind, strict=True):
+            if whole_rows and not every and not (top or bottom or left or right):
+                continue
+            runs += [operator.window[1]] * (top + bottom)
+            runs += middle * [run for run in (left, center, right) if run]
+    return runs
+
+
+def _spans(operator: Emitted, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By output position along an axis, taps before the input, inside and behind it."""
+    starts = np.arange(operator.out_plane[axis]) * operator.stride[axis] - operator.pads[axis]
+    taps = starts[:, None] + np.arange(operator.window[axis]) * operator.dilation[axis]
+    before, behind = (taps < 0).sum(1), (taps >= operator.plane[axis]).sum(1)
+    return before, operator.window[axis] - before - behind, behind
 
 
 def _narrow(operator: Emitted, _: Isa) -> Counts:
@@ -188,8 +237,9 @@ def _narrow(operator: Emitted, _: Isa) -> Counts:
     registers = 2 * (taps // 4) + (taps % 4 > 0)
     words = registers + 2 + (operator.form == "line")
     return {
-        "calls": 1, "positions": positions, "words": positions * (taps // 4), "single bytes": positions * (taps % 4 == 1),
-        "two bytes": positions * (taps % 4 == 2), "outputs": positions * outputs, "pairs": positions * outputs * registers,
+        "calls": 1, "positions": positions, "words": positions * (taps // 4),
+        "single bytes": positions * (taps % 4 == 1), "two bytes": positions * (taps % 4 == 2),
+        "outputs": positions * outputs, "pairs": positions * outputs * registers,
         "loads": positions * outputs * math.ceil(words / 3), "loaded words": positions * outputs * words,
         "corrections": positions * outputs * (operator.form == "line"),
     }  # fmt: skip
@@ -204,7 +254,7 @@ def _depthwise(operator: Emitted, isa: Isa) -> Counts:
     counts: Counter[str] = Counter({"calls": 1, "rows": height, "positions": positions})
     done = 0
     if isa == "dsp" and form != "round" and channels >= 4 and 3 * window[0] <= SEGMENTS:
-        groups, segments = channels // 4, _segments(operator, rows)
+        groups, segments = channels // 4, len(_runs(operator, every=True))
         counts["grouped positions"] += positions
         counts["kernel rows"] += positions * window[0]
         counts["segments"] += segments
@@ -226,52 +276,58 @@ def _depthwise(operator: Emitted, isa: Isa) -> Counts:
     return dict(counts)
 
 
-def _segments(operator: Emitted, rows: list[int]) -> int:
-    """Runs of taps side by side that are all inside the input, or all outside; a row of taps has at most three."""
-    starts = np.arange(operator.out_plane[1]) * operator.stride[1] - operator.pads[1]
-    taps = starts[:, None] + np.arange(operator.window[1]) * operator.dilation[1]
-    before, behind = (taps < 0).any(1), (taps >= operator.plane[1]).any(1)
-    inside = ((taps >= 0) & (taps < operator.plane[1])).any(1)
-    runs = int(before.sum() + inside.sum() + behind.sum())
-    outside = len(rows) * operator.window[0] - sum(rows)
-    return sum(rows) * runs + outside * operator.out_plane[1]
-
-
 def _depthwise_helium(operator: Emitted) -> Counts:
     """A channel at a time along time, 16 channels at a time elsewhere."""
     height, width, channels = operator.out_plane
-    (size, across), positions, form = operator.window, height * width, operator.form
-    rows, columns = _inside(operator)
+    size, positions, form = math.prod(operator.window), height * width, operator.form
+    counts: Counter[str] = Counter({"calls": 1})
     if is_column(operator):
-        steps = math.ceil(height / 8) if operator.stride[0] == 1 and form != "round" and height >= 8 else 0
-        most = (COLUMN_BYTES - HELIUM_NARROW) // operator.stride[0] + 1
-        return {
-            "columns": 1, "column parts": math.ceil(height / most), "column channels": channels,
-            "column loads": channels * math.ceil(operator.plane[0] / 8), f"column {form} steps": channels * steps,
-            "column ends": channels * (height % 8 > 0 and steps > 0),
-            f"column {form} values": 0 if steps else channels * height,
-        }  # fmt: skip
-    blocks = math.ceil(channels / 16)
-    full = sum(column == across for column in columns) * sum(rows)  # rows of taps that lie inside
-    doubles = full * (across // 2)
-    return {
-        "blocks": blocks, "weights": math.ceil(size * across * channels / 16), f"block {form} outputs": blocks * positions,
-        "block rows": blocks * positions * size, "block pairs": blocks * doubles,
-        "block taps": blocks * (positions * size * across - 2 * doubles),
-        "rounded values": positions * channels * (form == "round"),
-    }  # fmt: skip
+        apart, stride = operator.dilation[0], operator.stride[0]
+        most = (COLUMN_BYTES - HELIUM_NARROW) // stride + 1
+        for phase in range(min(apart, height)):
+            outputs = len(range(phase, height, apart))
+            parts = [min(most, outputs - begin) for begin in range(0, outputs, most)]
+            for index, part in enumerate(parts):
+                top = phase + index * most * stride - operator.pads[0]
+                first = -(top // apart) if top < 0 else 0
+                length = (part - 1) * stride + operator.window[0]
+                inside = (operator.plane[0] - 1 - top) // apart + 1
+                loads = max(0, min(inside, length) - first)
+                fast = part if form != "round" and part >= 8 else 0
+                fast -= fast % 8 if fast % 8 <= 2 else 0
+                counts["columns"] += 1
+                counts["column channels"] += channels
+                counts["column loads"] += channels * math.ceil(loads / 8)
+                counts["column runs"] += channels * (fast > 0)
+                counts["column steps"] += channels * math.ceil(fast / 8)
+                counts["column corrections"] += channels * math.ceil(fast / 8) * (form == "line")
+                counts[f"column {form} values"] += channels * (part - fast)
+        return dict(counts)
+    runs = _runs(operator, every=True)
+    counts["weights"] += math.ceil(size * channels / 16)
+    for name, blocks in (("whole", channels // 16), ("part", int(channels % 16 > 0))):
+        counts[f"{name} blocks"] += blocks
+        counts[f"{name} {form} outputs"] += blocks * positions
+        counts[f"{name} rows"] += blocks * positions * operator.window[0]
+        counts[f"{name} runs"] += blocks * len(runs)
+        pairs_ = sum(run // 2 for run in runs) if name == "whole" else 0
+        counts[f"{name} pairs"] += blocks * pairs_
+        counts[f"{name} taps"] += blocks * (sum(runs) - 2 * pairs_)
+    return dict(counts)
 
 
 def is_column(operator: Emitted) -> bool:
     """Whether Helium lays a channel's inputs out in time."""
-    one_column = operator.plane[1] == 1 and operator.window[1] == 1 and operator.dilation[0] == 1
-    return one_column and operator.window[0] <= HELIUM_NARROW
+    one_column = operator.plane[1] == 1 and operator.window[1] == 1 and operator.window[0] <= HELIUM_NARROW
+    apart = operator.dilation[0] == 1 or operator.stride[0] == 1
+    return one_column and apart and operator.plane[2] * operator.dilation[0] <= 8192 and operator.stride[0] <= 16
 
 
 def _temporal(operator: Emitted, _: Isa) -> Counts:
     (size, _), channels = operator.window, operator.plane[2]
     height, inputs = operator.out_plane[0], operator.plane[0]
-    n, line, twice, apart = pairs(size), operator.form == "line", operator.stride[0] == 1, min(operator.dilation[0], operator.out_plane[0])
+    n, line, twice = pairs(size), operator.form == "line", operator.stride[0] == 1
+    apart = min(operator.dilation[0], height)
     outputs, row, layers = channels * height, lanes(operator), channels * apart
     shares = [len(range(phase, inputs, apart)) for phase in range(apart)]  # inputs of each undilated layer
     outs = [len(range(phase, height, apart)) for phase in range(apart)]

@@ -1,0 +1,130 @@
+"""What a search holds against accuracy: parameters, or what the folded net will cost on a device."""
+
+import difflib
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from kws_dendrite.errors import ConfigError
+from kws_dendrite.plain import Graph, cost
+from kws_dendrite.plain.device import CORES, LATENCY_CORES, predict
+from kws_dendrite.plain.device.table import core_table
+
+PARAMS = "params"
+DEFAULT_CORE = "cortex-m4"  # of flash, where none is named
+LABELS = {
+    "params": "Folded parameters",
+    "macs": "Multiply-accumulates of a clip",
+    "flash": "Flash on {core}, bytes",
+    "ram": "RAM of an inference, bytes",
+    "latency": "Latency on {core} at {mhz:g} MHz, ms",
+    "instructions": "Instructions of an inference on {core}",
+}
+FORMS = "params, macs, flash[:CORE], ram, latency:CORE@MHZ, instructions:CORE"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is to be small.
+
+    Attributes:
+        kind: a key of `LABELS`.
+        core: of flash, latency and instructions; "" for the others.
+        mhz: the clock of a latency.
+    """
+
+    kind: str = PARAMS
+    core: str = ""
+    mhz: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """As `--objective` takes it."""
+        clock = f"@{self.mhz:g}" if self.mhz else ""
+        return f"{self.kind}:{self.core}{clock}" if self.core else self.kind
+
+    @property
+    def label(self) -> str:
+        """Of an axis."""
+        return LABELS[self.kind].format(core=self.core, mhz=self.mhz)
+
+    def measure(self, graph: Graph) -> float:
+        """The folded net's value.
+
+        Raises:
+            GraphError: the graph is not well formed, or has no form on a device.
+        """
+        if self.kind in ("params", "macs"):
+            counted = cost(graph)
+            return counted.parameters if self.kind == "params" else counted.macs
+        device = predict(graph, self.core or DEFAULT_CORE)
+        match self.kind:
+            case "flash":
+                return device.flash_bytes
+            case "ram":
+                return device.ram_bytes
+            case "latency":
+                return round(device.latency_ms(self.mhz), 6)
+        return round(device.instructions)
+
+    def made_of(self) -> dict[str, Any]:
+        """What a study must agree on to be resumed; nothing for parameters, as studies always had it."""
+        if self.kind == PARAMS:
+            return {}
+        known: dict[str, Any] = {"objective": self.name}
+        if self.kind not in ("macs", "ram"):  # RAM follows from the plan, not from what was measured
+            costs = json.dumps(core_table(self.core), sort_keys=True).encode()
+            known["device costs"] = hashlib.sha256(costs).hexdigest()[:12]
+        return known
+
+
+PARAMETERS = Objective()
+
+
+def parse_objective(text: str) -> Objective:
+    """The objective that `text` names: params, macs, flash[:CORE], ram, latency:CORE@MHZ or instructions:CORE.
+
+    Raises:
+        ConfigError: none of these; the message has the nearest one.
+    """
+    kind, colon, rest = text.strip().partition(":")
+    if kind not in LABELS:
+        raise ConfigError(f"--objective is one of {FORMS}; got {text!r}{_nearest(kind, LABELS)}")
+    if kind in ("params", "macs", "ram"):
+        if colon:
+            raise ConfigError(f"--objective {kind} is the same on every core and takes none; got {text!r}")
+        return Objective(kind)
+    core, at, clock = rest.partition("@")
+    if kind == "flash" and not colon:
+        core = DEFAULT_CORE
+    if core not in CORES:
+        raise ConfigError(
+            f"--objective {kind} needs a core, one of {', '.join(CORES)}; got {text!r}{_nearest(core, CORES)}"
+        )
+    if kind != "latency":
+        if at:
+            raise ConfigError(f"--objective {kind}:{core} has no clock; got {text!r}, did you mean latency:{rest}?")
+        return Objective(kind, core)
+    if core not in LATENCY_CORES:
+        raise ConfigError(
+            f"there is a model of cycles for {', '.join(LATENCY_CORES)} alone, so no latency on {core}; "
+            f"take instructions:{core}"
+        )
+    return Objective(kind, core, _clock(clock, text))
+
+
+def _clock(clock: str, text: str) -> float:
+    try:
+        mhz = float(clock)
+    except ValueError:
+        mhz = 0.0
+    if not 0 < mhz < math.inf:
+        raise ConfigError(f"a latency needs a clock in MHz, as in latency:{DEFAULT_CORE}@80; got {text!r}")
+    return mhz
+
+
+def _nearest(given: str, known: Any) -> str:
+    close = difflib.get_close_matches(given, known, n=1, cutoff=0.3)
+    return f", did you mean {close[0]}?" if close else ""
