@@ -1,6 +1,7 @@
 """What a benchmark runs on: a bundle or one int8 .tflite, and its C sources, written for the occasion where missing."""
 
 import contextlib
+import hashlib
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -57,11 +58,16 @@ def open_subject(path: Path | str) -> Iterator[Subject]:
         yield Subject(path, None, path)
         return
     tflite = path / INT8 if path.is_dir() else path
+    if not path.exists():
+        raise ExportError(f"{path} is not there; name a bundle, a folder of its C sources, or an int8 .tflite")
     if not tflite.is_file():
         wanted = f"a bundle with {INT8}, a folder of its C sources, or an int8 .tflite"
         raise ExportError(f"{path} holds nothing for a device; name {wanted}")
     c_folder = path / "c"
     if (c_folder / "kws_model.h").is_file():
+        header = (c_folder / "kws_model.h").read_text(encoding="utf-8")
+        if hashlib.sha256(tflite.read_bytes()).hexdigest() not in header:
+            raise ExportError(f"{c_folder} was not written from {tflite}; export the bundle again")
         yield Subject(path, tflite, c_folder)
         return
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_") as name:
@@ -78,6 +84,6 @@ def write_sources(tflite: Path, folder: Path) -> None:
     from kws_dendrite.export.c import write_c
 
     beside = read_surroundings(tflite.parent)
-    front_end = {name: value for name, value in (beside.frontend or {}).items() if name != "task"}
+    front_end = beside.frontend or {}
     # features that Edge Impulse computed have no block here: then there is the model alone
     write_c(tflite, folder, labels=beside.labels, frontend=front_end if front_end.get("block") else None)

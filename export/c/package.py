@@ -114,7 +114,8 @@ def package_files(
         "ZEPHYRSOURCES": "\n    ".join(f"${{KWS_DIR}}/{source}" for source in compiled),
         "FIGURES": "\n".join(["| figure | value |", "| --- | --- |", *rows]),
     }
-    return {path: _fill(_read(path), flags, values) for path in (*METADATA, *examples)}
+    filled = {path: _fill(_read(path), flags, values) for path in (*METADATA, *examples)}
+    return filled | {"LICENSE": _read("LICENSE")}
 
 
 def check_identity(name: str, version: str) -> str:

@@ -13,7 +13,7 @@ from kws_dendrite.export.c.frontend import emit_frontend
 from kws_dendrite.export.c.package import package_files
 from kws_dendrite.export.c.program import Program
 from kws_dendrite.export.c.reader import read_program
-from kws_dendrite.frontend import FrontEndConfig, MfccConfig, from_json
+from kws_dendrite.frontend import FrontEndConfig, MfccConfig, feature_shape, from_json
 from kws_dendrite.output import claimed, write_text
 
 DEFAULT_NAME, DEFAULT_VERSION = "kws_model", "1.0.0"
@@ -47,6 +47,7 @@ def write_c(
     labels: tuple[str, ...] = (),
     frontend: FrontEndConfig | Mapping[str, Any] | None = None,
     detector: DetectorConfig | None = None,
+    frames: int | None = None,
     name: str = DEFAULT_NAME,
     version: str = DEFAULT_VERSION,
     overwrite: bool = False,
@@ -57,8 +58,9 @@ def write_c(
         tflite: model_quantized_int8_io.tflite.
         folder: new, empty, or this project's own with `overwrite`.
         labels: K names in output order.
-        frontend: what the model's features are, a config or its JSON; with it the folder holds the front end and the
-            detector too.
+        frontend: what the model's features are, a config or its JSON, a bundle's frontend.json included; with it the
+            folder holds the front end and the detector too.
+        frames: T, rows of the model's features, to hold the front end to; frontend.json's own window says it too.
         detector: when a score is a detection; needs `frontend` and `labels`.
         name, version: the library's, by Arduino's rules.
         overwrite: replace a folder that this function wrote.
@@ -75,7 +77,7 @@ def write_c(
     for runtime in model.runtime:
         files[runtime] = runtime_text("model", runtime)
     if frontend is not None:
-        files |= _application(program, labels, frontend, detector)
+        files |= _application(program, labels, frontend, detector, frames)
     elif detector is not None:
         raise ExportError("a detector needs to know the model's front end")
     figures = {
@@ -94,14 +96,26 @@ def _application(
     labels: tuple[str, ...],
     frontend: FrontEndConfig | Mapping[str, Any],
     detector: DetectorConfig | None,
+    frames: int | None,
 ) -> dict[str, str]:
     """Front end and detector: from samples to detections."""
-    config = from_json(frontend) if isinstance(frontend, Mapping) else frontend
+    config = frontend
+    if isinstance(frontend, Mapping):
+        settings = dict(frontend)
+        window = (settings.pop("task", None) or {}).get("window_seconds")  # how a bundle's clips were cut
+        config = from_json(settings)
+        if frames is None and window is not None:
+            frames = feature_shape(config, round(window * config.sampling_freq))[0]
     source, target = program.tensors[program.input], program.tensors[program.output]
     width = config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
     if source.size % width:
         raise ExportError(
             f"the model reads {source.size} features, no multiple of the {width} that its front end gives a frame"
+        )
+    if frames not in (None, source.size // width):
+        raise ExportError(
+            f"the front end gives windows of {frames} frames, but the model's {source.size} features are "
+            f"{source.size // width} frames of {width}; is it the model's own front end?"
         )
     names = labels or tuple(map(str, range(target.size)))
     quantization = (target.scale, target.zero_point)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: Annotated[
         Path,
-        typer.Option(help="A checkpoint folder, a graph .npz, .onnx, .tflite or a bundle folder.", show_default=False),
+        typer.Option(help="A checkpoint, a graph .npz, .onnx, .tflite, a bundle or its c folder.", show_default=False),
     ],
     data: inputs.DataOption,
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",

@@ -5,14 +5,17 @@ choose between their ways.
 """
 
 import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
-from native import reference_outputs
+from native import STRICT, reference_outputs
 from tflite_builder import TFLiteBuilder
 
 from kws_dendrite.export.benchmark.device import decide
 from kws_dendrite.export.c import write_c
+from kws_dendrite.frontend import MfccConfig
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
@@ -131,3 +134,58 @@ def test_the_cases_reach_the_kernels_they_are_for(tmp_path):
         assert ("kws_depthwise_temporal(" in text) == (case in TEMPORAL), case
     for form in ("KWS_RISING", "KWS_LINE", "KWS_ROUND_TWICE"):
         assert any(form in text for text in texts.values())
+
+
+def test_one_buffer_seen_in_two_shapes(tmp_path):
+    """The stream of pairs depends on the shape, so two layers of other shapes need two."""
+    rng, builder = np.random.default_rng(3), TFLiteBuilder()
+    source = builder.activation((1, 240), 0.02, 3)
+    image = builder.operator("RESHAPE", [source], builder.activation((1, 40, 1, 6), 0.02, 3), new_shape=(1, 40, 1, 6))
+    values = rng.integers(-127, 128, (1, 4, 1, 6)).astype(np.int8)
+    first = builder.constant(values, [0.01])
+    middle = builder.activation((1, 40, 1, 6), 0.05, -5)
+    bias = builder.constant(np.zeros(6, np.int32))
+    builder.operator("DEPTHWISE_CONV_2D", [image, first, bias], middle, padding="same", depth_multiplier=1)
+    other = builder.operator("RESHAPE", [middle], builder.activation((1, 60, 1, 4), 0.05, -5), new_shape=(1, 60, 1, 4))
+    second = builder.constant(values.reshape(1, 6, 1, 4), [0.01])
+    builder.subgraph.tensors[second].buffer = builder.subgraph.tensors[first].buffer
+    target = builder.activation((1, 60, 1, 4), 0.08, 0)
+    bias = builder.constant(np.zeros(4, np.int32))
+    builder.operator("DEPTHWISE_CONV_2D", [other, second, bias], target, padding="same", depth_multiplier=1)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(builder.content(source, target))
+    write_c(path, tmp_path / "c")
+    x = rng.integers(-128, 128, (CLIPS, 240)).astype(np.int8)
+    np.testing.assert_array_equal(decide(tmp_path / "c", "cortex-m4", x), reference_outputs(path, x)[0])
+
+
+@pytest.mark.parametrize("level", ["-O0", "-Os", "-O3", "-O2 -fno-omit-frame-pointer"])
+def test_strict_at_every_level(level, tmp_path):
+    """Inline assembly is where a compiler may run out of registers."""
+    path = tmp_path / "model.tflite"
+    for case in (TILES[0], GROUPS[2], TEMPORAL[8], NARROW[12], *POOLS[:3:2]):
+        path.write_bytes(single_layer(case, 0))
+        write_c(path, tmp_path / "c", overwrite=True)
+        subprocess.run(
+            ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", *STRICT,
+             *level.split(), "-c", *map(str, (tmp_path / "c").glob("*.c"))],
+            check=True, cwd=tmp_path,
+        )  # fmt: skip
+
+
+@pytest.mark.skipif(not shutil.which("clang"), reason="needs the package clang")
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m55"])
+def test_clang_takes_it(core, tmp_path):
+    golden = Path(__file__).resolve().parent.parent / "golden" / "tflite" / "sep14_s2.tflite"
+    write_c(golden, tmp_path / "c", labels=tuple("abcdefghijkl"), frontend=MfccConfig())
+    library = subprocess.run(
+        ["arm-none-eabi-gcc", "-print-file-name=libc.a"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    include = Path(library).resolve().parents[1] / "include"
+    if not (include / "string.h").is_file():
+        pytest.skip(f"there are no headers of newlib in {include}")
+    subprocess.run(
+        ["clang", "--target=arm-none-eabi", f"-mcpu={core}", "-mthumb", f"-I{include}", *STRICT,
+         "-fsyntax-only", *map(str, (tmp_path / "c").glob("*.c"))],
+        check=True,
+    )  # fmt: skip

@@ -42,7 +42,7 @@ def lower_depthwise(program: Program, operator: Operator, constants: Constants) 
     if is_temporal:
         pairs = temporal.pair_stream(flat.astype(np.int16) * LINE_WEIGHT)
         variants = [("KWS_DSP", "int32_t", pairs), ("", "int8_t", weights.data)]
-        name = constants.either(("temporal", weights.buffer), f"weights_{operator.index}", variants)
+        name = constants.either(("temporal", weights.buffer, weights.shape), f"weights_{operator.index}", variants)
         line = temporal.constant_stream(output.columns[0], output.columns[1], output.third)
         line_name = constants.on_dsp(("line", operator.index), f"line_{operator.index}", "int32_t", line)
     else:

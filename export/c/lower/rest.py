@@ -3,12 +3,13 @@
 import math
 
 from kws_dendrite.errors import ExportError
-from kws_dendrite.export.c.lower.step import Constants, Step, one_scale, small
+from kws_dendrite.export.c.lower.step import Constants, Step, one_scale
 from kws_dendrite.export.c.program import Operator, Program
 from kws_dendrite.export.c.requantize import quantize_multiplier
 
 INTEGER_BITS = 5  # of a logit's distance from the largest, in TFLite's softmax
 SOFTMAX_BYTES = 16
+MAX_CLASSES = 511  # with more, equal logits need a shift of 32 bits and beyond, which is not defined
 
 
 def lower_softmax(program: Program, operator: Operator, constants: Constants) -> Step:
@@ -22,7 +23,8 @@ def lower_softmax(program: Program, operator: Operator, constants: Constants) ->
             f"SOFTMAX at {operator.index} has an output scale of {target.scale:g} and zero point {target.zero_point}, "
             "expected 1/256 and -128"
         )
-    small(source.name, classes)
+    if classes > MAX_CLASSES:
+        raise ExportError(f"SOFTMAX at {operator.index} has {classes:,} classes; the C kernel has up to {MAX_CLASSES}")
     if not 0 < operator.beta < math.inf:
         raise ExportError(f"SOFTMAX at {operator.index} has the beta {operator.beta:g}, expected a positive number")
     real = min(operator.beta * one_scale(source)[0] * (1 << (31 - INTEGER_BITS)), float((1 << 31) - 1))

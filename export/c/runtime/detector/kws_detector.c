@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_detector: see kws_detector.h, which states what is computed. */
 #include "kws_detector.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_detector: samples in, smoothed posteriors and detections out.
  *
  * What happens, exactly (all of it in integers; the front end alone may use floats):

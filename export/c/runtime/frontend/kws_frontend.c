@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The stream: samples to frames, frames to the ring. */
 #include "kws_frontend.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Normalisation over the window, a coefficient at a time, as Edge Impulse's MFCC block does it with win_size W > 0: the
  * T rows go on for ever by reflection at their edges; each row's mean over the W rows around it is taken off; each
  * result is divided by the standard deviation of the W results around it, plus 1e-10.
@@ -33,10 +34,12 @@ static inline float square_root(float x)
 
 #define PERIOD (2 * KWS_FRONTEND_FRAMES)
 
+#if KWS_FRONTEND_FIXED || !(KWS_FRONTEND_WINDOW_TURNS > 0)
 static inline size_t reflected(size_t position)
 {
     return position < KWS_FRONTEND_FRAMES ? position : PERIOD - 1 - position;
 }
+#endif
 
 #if !KWS_FRONTEND_FIXED && KWS_FRONTEND_WINDOW_TURNS > 0
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The window: the ring's rows, oldest first, normalised where the configuration says so, as floats or quantised. */
 #include "kws_frontend_internal.h"
 

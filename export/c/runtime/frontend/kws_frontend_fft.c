@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The power spectrum of a frame: N real values by way of a complex FFT of N / 2 points.
  *
  *   FFT      decimation in time, in place, input in bit-reversed order: a first pass of radix 8 or 4, then passes of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A frame to a row of features in integers alone, for cores without an FPU.
  *
  *   mel      as in float, on 64-bit sums: S = sum P, R = sum i P; the rising filter's part is slope R + offset S, with
@@ -86,6 +87,7 @@ static int32_t mel(kws_frontend_word *work, int shift)
     }
     return log_energy(energy, shift);
 #else
+    (void)energy;
     return 0;
 #endif
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A frame to a row of features in single-precision float.
  *
  *   mel      between two neighbouring corners a bin's weights in the two filters that it meets sum to 1, and rise by

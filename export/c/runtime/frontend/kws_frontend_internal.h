@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the front end's files share. */
 #ifndef KWS_FRONTEND_INTERNAL_H
 #define KWS_FRONTEND_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Samples to the FFT's input, pre-emphasised or windowed, in bit-reversed order.
  *
  * The FFT of N real values runs as one of N / 2 complex values z[n] = y[2n] + i y[2n + 1]; z[n] goes to the place whose

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "kws_pool.h"
 
 /* The mean of `count` values, halves away from zero. */

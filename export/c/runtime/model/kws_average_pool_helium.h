@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Means of up to 8 neighbouring channels over a window, for Arm's Helium. */
 #include <arm_mve.h>
 

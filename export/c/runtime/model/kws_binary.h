@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ADD, SUB and MUL of two int8 tensors, one of them broadcast where its stride is 0. */
 #ifndef KWS_BINARY_H
 #define KWS_BINARY_H

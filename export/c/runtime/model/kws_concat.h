@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CONCATENATION of int8 tensors that share scale and zero point: `rows` times `width` bytes into rows of `pitch`. */
 #ifndef KWS_CONCAT_H
 #define KWS_CONCAT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CONV_2D and FULLY_CONNECTED, int8. */
 #ifndef KWS_CONV_H
 #define KWS_CONV_H

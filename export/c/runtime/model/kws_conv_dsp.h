@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_conv_s8's inner part for Arm's DSP extension (Cortex-M4, M7, M33). */
 #include "kws_conv.h"
 
@@ -43,32 +44,29 @@ static inline kws_lane kws_lane_of(int8_t value, const kws_output *output) {
 
 /* Four channels at one position: acc[i] += sum of weight * lane over [patch, end), a multiple of 4 lanes. Returns the
  * weights behind the tile. 13 instructions for 16 products. */
-static __attribute__((noinline)) const int32_t *kws_tile(const int32_t *weights, const kws_lane *patch,
-                                                         const kws_lane *end, int32_t acc[4]) {
-    int32_t a0 = acc[0], a1 = acc[1], a2 = acc[2], a3 = acc[3];
+static __attribute__((naked, noinline)) const int32_t *kws_tile(const int32_t *weights __attribute__((unused)),
+                                                               const kws_lane *patch __attribute__((unused)),
+                                                               const kws_lane *end __attribute__((unused)),
+                                                               int32_t acc[4] __attribute__((unused))) {
     __asm__ volatile(
-        "1:\n\t"
-        "ldrd r4, r5, [%[x]], #8\n\t"
-        "ldmia %[w]!, {r6, r8, r9, r10}\n\t"
-        "smlad %[a0], r4, r6, %[a0]\n\t"
-        "smlad %[a1], r4, r8, %[a1]\n\t"
-        "smlad %[a2], r4, r9, %[a2]\n\t"
-        "smlad %[a3], r4, r10, %[a3]\n\t"
-        "ldmia %[w]!, {r6, r8, r9, r10}\n\t"
-        "cmp %[x], %[end]\n\t"
-        "smlad %[a0], r5, r6, %[a0]\n\t"
-        "smlad %[a1], r5, r8, %[a1]\n\t"
-        "smlad %[a2], r5, r9, %[a2]\n\t"
-        "smlad %[a3], r5, r10, %[a3]\n\t"
+        "push {r4-r11, lr}\n\t"
+        "mov r7, r3\n\t"
+        "ldmia r7, {r3, r11, r12, lr}\n\t"
+        "1: ldrd r4, r5, [r1], #8\n\t"
+        "ldmia r0!, {r6, r8, r9, r10}\n\t"
+        "smlad r3, r4, r6, r3\n\t"
+        "smlad r11, r4, r8, r11\n\t"
+        "smlad r12, r4, r9, r12\n\t"
+        "smlad lr, r4, r10, lr\n\t"
+        "ldmia r0!, {r6, r8, r9, r10}\n\t"
+        "cmp r1, r2\n\t"
+        "smlad r3, r5, r6, r3\n\t"
+        "smlad r11, r5, r8, r11\n\t"
+        "smlad r12, r5, r9, r12\n\t"
+        "smlad lr, r5, r10, lr\n\t"
         "bne 1b\n\t"
-        : [x] "+r"(patch), [w] "+r"(weights), [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3)
-        : [end] "r"(end)
-        : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
-    acc[0] = a0;
-    acc[1] = a1;
-    acc[2] = a2;
-    acc[3] = a3;
-    return weights;
+        "stmia r7, {r3, r11, r12, lr}\n\t"
+        "pop {r4-r11, pc}\n\t");
 }
 
 /* The whole tiles of a position whose output is a line, in one go. Everything but the two patch registers lives here; the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_conv_s8 for Arm's Helium (Cortex-M52, M55, M85).
  *
  * VMLADAV adds 16 int8 products into one accumulator. Four accumulators go to int8 as the lanes of a vector: those of four

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_conv_s8's inner part in plain C99. */
 #include "kws_conv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "kws_core.h"
 
 int8_t kws_round(int32_t acc, const kws_output *output, int32_t channel) {

@@ -1,18 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every kernel shares: which instruction set it is built for, and a channel's way from accumulator to int8. */
 #ifndef KWS_CORE_H
 #define KWS_CORE_H
 
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 
-/* The instruction set is chosen by the compiler's own macros. -DKWS_PORTABLE=1 takes plain C99 everywhere. */
+#if INT32_MAX > INT_MAX || (-1 >> 1) != -1
+#error "these kernels need an int of 32 bits and right shifts that keep the sign"
+#endif
+
+/* The instruction set is chosen by the compiler's own macros. -DKWS_PORTABLE=1 takes plain C99 everywhere. The kernels for
+ * the DSP extension load words at any address, as the core does unless CCR.UNALIGN_TRP is set. */
 #if !defined(KWS_PORTABLE)
 #define KWS_PORTABLE 0
 #endif
-#if !KWS_PORTABLE && defined(__GNUC__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#if !KWS_PORTABLE && defined(__GNUC__) && !defined(__clang__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define KWS_HELIUM 1
 #define KWS_DSP 0
-#elif !KWS_PORTABLE && defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+#elif !KWS_PORTABLE && defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && \
+    __ARM_ARCH_PROFILE == 'M' && defined(__ARM_FEATURE_UNALIGNED) && !defined(__ARM_BIG_ENDIAN)
 #define KWS_HELIUM 0
 #define KWS_DSP 1
 #else

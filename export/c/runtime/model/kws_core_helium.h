@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Helium's steps that the kernels share: four accumulators in a vector on their way to int8. */
 #ifndef KWS_CORE_HELIUM_H
 #define KWS_CORE_HELIUM_H

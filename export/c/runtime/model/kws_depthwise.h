@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* DEPTHWISE_CONV_2D with a depth multiplier of 1, int8. */
 #ifndef KWS_DEPTHWISE_H
 #define KWS_DEPTHWISE_H

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_depthwise_s8's inner part for Arm's DSP extension: four neighbouring channels at once, for outputs that are a line. */
 #include "kws_depthwise.h"
 
-#define KWS_MOST_SEGMENTS 32 /* taps of a position in at most so many rows of neighbours; beyond, plain C */
+#define KWS_MOST_SEGMENTS 16 /* taps of a position in at most so many rows of neighbours; beyond, plain C */
 
 /* Taps side by side: inside the input, or outside where every byte is the zero point. */
 typedef struct {

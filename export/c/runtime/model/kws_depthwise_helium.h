@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_depthwise_s8 for Arm's Helium: along time one channel at a time, elsewhere 16 channels at a time. */
 #include "kws_core_helium.h"
 #include "kws_depthwise.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_max_pool_s8 for Arm's Helium: 16 channels at a time. */
 #include <arm_mve.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AVERAGE_POOL_2D and MAX_POOL_2D, int8; scale and zero point are the same before and after. */
 #ifndef KWS_POOL_H
 #define KWS_POOL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "kws_binary.h"
 
 void kws_product_s8(const kws_product *product, const int8_t *a, const int8_t *b, int8_t *out) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "kws_softmax.h"
 
 /* Qn is a number with n integer bits and 31 - n fractional ones. Every product is the doubling high multiplication with

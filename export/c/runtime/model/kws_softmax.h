@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SOFTMAX over one row of int8 logits, in TFLite's fixed point. */
 #ifndef KWS_SOFTMAX_H
 #define KWS_SOFTMAX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_sum_s8's proven line for Arm's Helium: four elements at a time, the last ones predicated. */
 #include <arm_mve.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every function of one int8 value (TANH, LOGISTIC, RELU, RELU6, QUANTIZE): 256 answers, table[q + 128]. */
 #ifndef KWS_TABLE_H
 #define KWS_TABLE_H

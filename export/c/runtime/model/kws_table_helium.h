@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* kws_table_s8 for Arm's Helium: 16 gathered answers at a time. */
 #include <arm_mve.h>
 
