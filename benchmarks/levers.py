@@ -179,17 +179,21 @@ def _sizes() -> list[Setting]:
     found = []
     for size, (filters, channels) in shapes.items():
         largest = size == "4600"
-        control = Setting(f"{size}-base", "as it is", size=size, members=3 if largest else MEMBERS)
+        shared = {"train": {"epochs": 30}} if largest else {"train": {}}
+        control = Setting(f"{size}-base", "as it is", size=size, members=3 if largest else MEMBERS, **shared)
         longer = {"stem_kernel": 5, "channels": channels, "residual": "joined"}
+        bank = f"{filters['filters']} filters, {filters['channels']} channels"
         stem = f"stem with 5 taps, {channels} channels, relu(x + f(x))"
         variants = {
             "distil": ("0.7 of a teacher", taught),
             "stem": (stem, {"model": longer}),
             "stem-distil": (f"{stem}, 0.7 of a teacher", {"model": longer, **taught}),
-            "filters": (f"{filters['filters']} filters, {filters['channels']} channels", {"model": filters}),
+            "filters": (bank, {"model": filters}),
+            "filters-distil": (f"{bank}, 0.7 of a teacher", {"model": filters, **taught}),
         }
         found.append(control)
         for name, (title, changed) in variants.items():
+            changed = {**changed, "train": {**shared["train"], **changed.get("train", {})}}
             found.append(replace(control, name=f"{size}-{name}", title=title, control=control.name, **changed))
     return found
 
