@@ -3,8 +3,8 @@
     python scripts/measure_device_costs.py [--cores cortex-m4,...] [--out FILE]
 
 Each kernel runs over a grid of shapes in QEMU, where instructions are counted exactly. Cost is linear in how often the
-kernel's loops run (`kws_dendrite.plain.device.kernels`); least squares, relative to each operator's count, gives what
-one of each takes. Needs arm-none-eabi-gcc and qemu-system-arm; takes a few minutes.
+kernel's loops run (`kws_dendrite.plain.device.kernels`). Least squares of the relative errors, no cost below zero,
+gives what one of each takes. Needs arm-none-eabi-gcc and qemu-system-arm; takes one to two minutes.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import nnls
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -77,7 +78,7 @@ def fit(rows: Sequence[dict[str, float]], costs: Sequence[int]) -> tuple[dict[st
     target = np.array(costs, float)
     scaled = matrix / target[:, None]
     size = np.linalg.norm(scaled, axis=0)
-    answer, *_ = np.linalg.lstsq(scaled / size, np.ones(len(target)), rcond=1e-6)
+    answer, _ = nnls(scaled / size, np.ones(len(target)))  # nothing takes less than no instruction
     coefficients = answer / size
     error = np.abs(matrix @ coefficients / target - 1).max()
     return {name: round(float(value), 3) for name, value in zip(names, coefficients, strict=True)}, float(error)

@@ -80,6 +80,8 @@ def test_another_setting_is_refused_by_name(searched, options, more, says):
         (["--trials", 0], "trials and members are at least 1"),
         (["--arms", "perforated", "--epochs", 6], "6 epochs leave none for 3 cycles"),
         (["--coefficients", 12], "no multiple of 12"),
+        (["--objective", "latancy:cortex-m4@80"], "did you mean latency?"),
+        (["--objective", "latency:cortex-m55@160"], "take instructions:cortex-m55"),
     ],
 )
 def test_a_wrong_value_is_one_line_and_leaves_no_folder(options, tmp_path, more, says):
@@ -94,3 +96,17 @@ def test_a_corrupt_journal_is_one_line(options, tmp_path):
     (folder / "journal.log").write_text("not a journal\n")
     with untouched(folder):
         refuse(*options, "--out", folder, says="journal.log is damaged or not a search's journal")
+
+
+def test_latency_on_a_device_is_an_objective(arrays, tmp_path):
+    options = ("search", arrays, "--trials", 1, "--arms", "plain", "--epochs", 2, "--members", 1)
+    folder = tmp_path / "search"
+    outcome = succeed(*options, "--out", folder, "--objective", "latency:cortex-m4@80")
+    assert "Latency" in outcome.out
+    (trial,) = json.loads((folder / "trials.json").read_text())
+    with (folder / "front.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["latency:cortex-m4@80"]) == trial["objective"]["value"] > 0
+    assert f"latency:cortex-m4@80 {trial['objective']['value']:.3g}, validation accuracy" in outcome.err
+    with untouched(folder):
+        refuse(*options, "--out", folder, says="started with --objective latency:cortex-m4@80, not params")

@@ -105,7 +105,7 @@ def _conv(operator: Emitted, isa: Isa) -> Counts:
     elif isa == "dsp":
         _copies("", positions, taps, operator, isa, counts)
     if isa == "portable":
-        counts[f"{form} outputs"] += positions * outputs
+        counts[f"{_rounding(operator)} outputs"] += positions * outputs
         counts["four products"] += positions * outputs * (taps // 4)
         counts["products"] += positions * outputs * (taps % 4)
         counts["product ends"] += positions * outputs * (taps % 4 > 0)
@@ -120,9 +120,13 @@ def _conv(operator: Emitted, isa: Isa) -> Counts:
     counts["tile steps"] += positions * whole * steps
     counts["single tiles"] += tiles
     counts["single tile steps"] += tiles * steps
-    kind = "once" if form == "round" and operator.operator == "FULLY_CONNECTED" else form
-    counts[f"{kind} outputs"] += positions * rest
+    counts[f"{_rounding(operator)} outputs"] += positions * rest
     return dict(counts)
+
+
+def _rounding(operator: Emitted) -> str:
+    """The form of the output; FULLY_CONNECTED has a rounding of its own."""
+    return "once" if operator.form == "round" and operator.operator == "FULLY_CONNECTED" else operator.form
 
 
 def _gathers(operator: Emitted, isa: Isa, counts: Counter[str]) -> None:
@@ -170,7 +174,7 @@ def _conv_helium(operator: Emitted) -> Counts:
             "narrow corrections": steps * (form == "line"),
         }  # fmt: skip
     counts: Counter[str] = Counter({"calls": 1, "positions": positions})
-    kind = "once" if form == "round" and operator.operator == "FULLY_CONNECTED" else form
+    kind = _rounding(operator)
     rows, columns = _inside(operator)
     gathers = [
         not is_one_piece(operator) or row < operator.window[0] or column < operator.window[1]
@@ -333,12 +337,14 @@ def _temporal(operator: Emitted, _: Isa) -> Counts:
     outs = [len(range(phase, height, apart)) for phase in range(apart)]
     step = channels * apart
     return {
-        "calls": 1, "layers": apart, "lanes": row * apart, "empty lanes": row * apart - inputs,
+        "calls": 1, "layers": apart, "inner lanes": inputs, "empty lanes": row * apart - inputs,
         "channels": layers, "channels' pairs": layers * n, "channels' corrections": layers * line,
-        "channels of few pairs": layers * (n <= 3), "second passes": channels * twice * sum(out > 1 for out in outs),
+        "channels of many pairs": layers * (n > 3), "second passes": channels * twice * sum(out > 1 for out in outs),
         "second passes' pairs": layers * twice * (n - 1), "inputs": channels * inputs,
         "blocks of five": channels * sum(share // 5 for share in shares),
         "inputs beyond": channels * sum(share % 5 for share in shares),
+        "channels without blocks": channels * sum(share < 5 for share in shares),
+        "channels without rest": channels * sum(share % 5 == 0 for share in shares),
         "far inputs": channels * inputs * (step > TEMPORAL_NEAR),
         "outputs": outputs, "outputs' pairs": outputs * n, "outputs of some pairs": outputs * (n > 1),
         "outputs of many pairs": outputs * (n > 3), "corrections": outputs * line,
@@ -385,8 +391,8 @@ def _sum(operator: Emitted, isa: Isa) -> Counts:
         kind = "both" if both else "one" if loops[-1][1] or loops[-1][2] else "neither"
         return counts | {f"rows of {kind}": rows, f"vectors of {kind}": rows * math.ceil(n / 4)}
     if both:
-        return counts | {"fours": rows * (n // 4), "values": rows * (n % 4), "ends": rows * (n % 4 > 0)}
-    return counts | {"values": rows * n, "ends": rows, "broadcast rows": rows}
+        return {"calls": 1, "whole rows": rows, "fours": rows * (n // 4), "whole values": rows * (n % 4)}
+    return {"calls": 1, "broadcast rows": rows, "values": rows * n}
 
 
 def _product(operator: Emitted, _: Isa) -> Counts:
