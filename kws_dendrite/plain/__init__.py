@@ -1,6 +1,8 @@
 """The plain graph (IR), its numpy interpreter, its cost and its file; numpy only."""
 
 from kws_dendrite.plain.cost import Cost, NodeCost, cost
+from kws_dendrite.plain.device import DeviceCost
+from kws_dendrite.plain.device import predict as device_cost
 from kws_dendrite.plain.graph import (
     Activation,
     ActivationKind,
@@ -34,6 +36,7 @@ __all__ = [
     "Conv2D",
     "Cost",
     "Dense",
+    "DeviceCost",
     "Graph",
     "Input",
     "MaxPool",
@@ -47,6 +50,7 @@ __all__ = [
     "Softmax",
     "Sub",
     "cost",
+    "device_cost",
     "infer_shapes",
     "interpret",
     "load_graph",
