@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from kws_dendrite.plain.arena import Use
 from kws_dendrite.plain.device.emitted import Emitted
-from kws_dendrite.plain.device.kernels import HELIUM_NARROW, HELIUM_SLOT, TILE, Isa, kernel_of, lanes, pairs
+from kws_dendrite.plain.device.helium import NARROW, SLOT
+from kws_dendrite.plain.device.kernels import TILE, Isa, kernel_of, lanes, pairs
 
 # sizeof of each kernel's layer on a 32-bit core; the compiler takes the narrow and the temporal kernels' apart
 LAYER = {
@@ -42,7 +43,7 @@ def _weight_bytes(operator: Emitted, kernel: str, isa: Isa) -> int:
             return outputs * math.prod(operator.window)
     if isa == "dsp":
         return 2 * _tiled(outputs) * _tiled(taps)
-    return outputs * (HELIUM_NARROW if isa == "helium" and taps <= HELIUM_NARROW else taps)
+    return outputs * (NARROW if isa == "helium" and taps <= NARROW else taps)
 
 
 def _column_bytes(operator: Emitted, kernel: str) -> int:
@@ -59,7 +60,7 @@ def use_of(operator: Emitted) -> Use:
     size = math.prod(operator.shape)
     match operator.operator:
         case "CONV_2D" | "FULLY_CONNECTED":
-            gathers = operator.taps <= HELIUM_SLOT and not operator.contiguous
+            gathers = operator.taps <= SLOT and not operator.contiguous
             scratch = max(2 * _tiled(operator.taps), SLOTS * operator.taps if gathers else 0)
         case "DEPTHWISE_CONV_2D" if kernel_of(operator, "dsp") == "temporal":
             scratch = 2 * lanes(operator)

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
-
+from kws_dendrite.plain.device import helium
 from kws_dendrite.plain.device.emitted import Emitted, is_one_piece
+from kws_dendrite.plain.device.windows import inside_counts, rounding, tap_runs
 from kws_dendrite.plain.graph import Shape
 
 Isa = Literal["portable", "dsp", "helium"]
@@ -20,10 +20,9 @@ ISAS: dict[str, Isa] = {
     "cortex-m3": "portable", "cortex-m4": "dsp", "cortex-m7": "dsp", "cortex-m33": "dsp", "cortex-m55": "helium",
 }  # fmt: skip
 TILE, BLOCK = 4, 8
-SEGMENTS = 32
+SEGMENTS = 16
 NARROW_TAPS = 14
 TEMPORAL_PAIRS, TEMPORAL_STEP, TEMPORAL_NEAR = 5, 4095, 255
-HELIUM_NARROW, HELIUM_SLOT, COLUMN_BYTES = 16, 64, 192
 DSP_MEAN = 255  # values of which two sums fit a word
 
 
@@ -84,19 +83,9 @@ def count(operator: Emitted, isa: Isa) -> Counts:
     return {name: float(value) for name, value in _COUNT[kernel_of(operator, isa)](operator, isa).items() if value}
 
 
-def _inside(operator: Emitted) -> tuple[list[int], list[int]]:
-    """By output row and by output column, how many of the window's taps lie inside the input."""
-    axes = []
-    for axis in range(2):
-        starts = np.arange(operator.out_plane[axis]) * operator.stride[axis] - operator.pads[axis]
-        taps = starts[:, None] + np.arange(operator.window[axis]) * operator.dilation[axis]
-        axes.append(((taps >= 0) & (taps < operator.plane[axis])).sum(1).tolist())
-    return axes[0], axes[1]
-
-
 def _conv(operator: Emitted, isa: Isa) -> Counts:
     if isa == "helium":
-        return _conv_helium(operator)
+        return helium.count_conv(operator)
     height, width, outputs = operator.out_plane
     positions, taps, form = height * width, operator.taps, operator.form
     counts: Counter[str] = Counter({"calls": 1, "rows": height, "positions": positions})
@@ -105,7 +94,7 @@ def _conv(operator: Emitted, isa: Isa) -> Counts:
     elif isa == "dsp":
         _copies("", positions, taps, operator, isa, counts)
     if isa == "portable":
-        counts[f"{_rounding(operator)} outputs"] += positions * outputs
+        counts[f"{rounding(operator)} outputs"] += positions * outputs
         counts["four products"] += positions * outputs * (taps // 4)
         counts["products"] += positions * outputs * (taps % 4)
         counts["product ends"] += positions * outputs * (taps % 4 > 0)
@@ -120,18 +109,13 @@ def _conv(operator: Emitted, isa: Isa) -> Counts:
     counts["tile steps"] += positions * whole * steps
     counts["single tiles"] += tiles
     counts["single tile steps"] += tiles * steps
-    counts[f"{_rounding(operator)} outputs"] += positions * rest
+    counts[f"{rounding(operator)} outputs"] += positions * rest
     return dict(counts)
-
-
-def _rounding(operator: Emitted) -> str:
-    """The form of the output; FULLY_CONNECTED has a rounding of its own."""
-    return "once" if operator.form == "round" and operator.operator == "FULLY_CONNECTED" else operator.form
 
 
 def _gathers(operator: Emitted, isa: Isa, counts: Counter[str]) -> None:
     """Patches that are put together, a whole one at once where it lies in one piece inside the input."""
-    rows, columns = _inside(operator)
+    rows, columns = inside_counts(operator)
     kernel, channels = operator.window, operator.plane[2]
     whole = sum(row == kernel[0] for row in rows) * sum(column == kernel[1] for column in columns)
     whole = whole if is_one_piece(operator) else 0
@@ -161,80 +145,6 @@ def _copies(kind: str, copies: int, size: int, operator: Emitted, isa: Isa, coun
         counts[f"{kind}bytes"] += copies * (size % 4)
 
 
-def _conv_helium(operator: Emitted) -> Counts:
-    height, width, outputs = operator.out_plane
-    positions, taps, channels, form = height * width, operator.taps, operator.plane[2], operator.form
-    even = height == 1 or width == 1 or operator.stride[1] * width == operator.stride[0] * operator.plane[1]
-    whole = operator.contiguous and even and taps <= HELIUM_NARROW
-    if whole and form != "round" and outputs >= 2 and positions >= 4:
-        groups = math.ceil(positions / 4)
-        steps = groups * (outputs // 2 + outputs % 2)
-        return {
-            "narrow calls": 1, "narrow groups": groups, "narrow steps": steps, "narrow odd": groups * (outputs % 2),
-            "narrow corrections": steps * (form == "line"),
-        }  # fmt: skip
-    counts: Counter[str] = Counter({"calls": 1, "positions": positions})
-    kind = _rounding(operator)
-    rows, columns = _inside(operator)
-    gathers = [
-        not is_one_piece(operator) or row < operator.window[0] or column < operator.window[1]
-        for row in rows
-        for column in columns
-    ]
-    vectors = math.ceil(taps / 16)
-    for size in _groups(gathers, 4 if taps <= HELIUM_SLOT else 2):
-        name = "single" if size == 1 else "group"
-        steps = math.ceil(outputs / 4) if size == 1 else outputs
-        counts[f"{name}s"] += 1
-        counts[f"{name} {kind} steps"] += steps
-        counts[f"{name} vectors"] += steps * vectors
-        counts["copies of the last"] += 0 if size == 1 else 4 - size
-    counts["gathers"] += sum(gathers)
-    if operator.dilation[1] == 1:
-        runs = _runs(operator, whole_rows=is_one_piece(operator))
-        counts["gathered rows"] += sum(gathers) * operator.window[0]
-        counts["gathered runs"] += len(runs)
-        counts["gathered vectors"] += sum(math.ceil(run * channels / 16) for run in runs)
-    else:
-        tap_vectors = sum(gathers) * math.prod(operator.window)
-        counts["gathered taps"] += tap_vectors
-        counts["tap vectors"] += tap_vectors * math.ceil(channels / 16)
-    return dict(counts)
-
-
-def _groups(gathers: list[bool], slots: int) -> list[int]:
-    """Sizes of the groups of at most four positions, as many of them gathered as there are slots."""
-    sizes, size, gathered = [], 0, 0
-    for gather in gathers:
-        if size == 4 or (gather and gathered == slots):
-            sizes.append(size)
-            size, gathered = 0, 0
-        size, gathered = size + 1, gathered + gather
-    return [*sizes, size]
-
-
-def _runs(operator: Emitted, *, whole_rows: bool = False, every: bool = False) -> list[int]:
-    """Taps of each run that is all inside or all outside the input; of positions that are gathered, or of every one."""
-    before, inside, behind = (axis.tolist() for axis in _spans(operator, 1))
-    above, within, below = (axis.tolist() for axis in _spans(operator, 0))
-    runs = []
-    for top, middle, bottom in zip(above, within, below, strict=True):
-        for left, center, right in zip(before, inside, behind, strict=True):
-            if whole_rows and not every and not (top or bottom or left or right):
-                continue
-            runs += [operator.window[1]] * (top + bottom)
-            runs += middle * [run for run in (left, center, right) if run]
-    return runs
-
-
-def _spans(operator: Emitted, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By output position along an axis, taps before the input, inside and behind it."""
-    starts = np.arange(operator.out_plane[axis]) * operator.stride[axis] - operator.pads[axis]
-    taps = starts[:, None] + np.arange(operator.window[axis]) * operator.dilation[axis]
-    before, behind = (taps < 0).sum(1), (taps >= operator.plane[axis]).sum(1)
-    return before, operator.window[axis] - before - behind, behind
-
-
 def _narrow(operator: Emitted, _: Isa) -> Counts:
     height, width, outputs = operator.out_plane
     positions, taps = height * width, operator.taps
@@ -251,14 +161,14 @@ def _narrow(operator: Emitted, _: Isa) -> Counts:
 
 def _depthwise(operator: Emitted, isa: Isa) -> Counts:
     if isa == "helium":
-        return _depthwise_helium(operator)
+        return helium.count_depthwise(operator)
     height, width, channels = operator.out_plane
     window, positions, form = operator.window, height * width, operator.form
-    rows, columns = _inside(operator)
+    rows, columns = inside_counts(operator)
     counts: Counter[str] = Counter({"calls": 1, "rows": height, "positions": positions})
     done = 0
     if isa == "dsp" and form != "round" and channels >= 4 and 3 * window[0] <= SEGMENTS:
-        groups, segments = channels // 4, len(_runs(operator, every=True))
+        groups, segments = channels // 4, len(tap_runs(operator, every=True))
         counts["grouped positions"] += positions
         counts["kernel rows"] += positions * window[0]
         counts["segments"] += segments
@@ -278,53 +188,6 @@ def _depthwise(operator: Emitted, isa: Isa) -> Counts:
     counts["empty values"] += empty * rest
     counts[f"{form} outputs"] += positions * rest
     return dict(counts)
-
-
-def _depthwise_helium(operator: Emitted) -> Counts:
-    """A channel at a time along time, 16 channels at a time elsewhere."""
-    height, width, channels = operator.out_plane
-    size, positions, form = math.prod(operator.window), height * width, operator.form
-    counts: Counter[str] = Counter({"calls": 1})
-    if is_column(operator):
-        apart, stride = operator.dilation[0], operator.stride[0]
-        most = (COLUMN_BYTES - HELIUM_NARROW) // stride + 1
-        for phase in range(min(apart, height)):
-            outputs = len(range(phase, height, apart))
-            parts = [min(most, outputs - begin) for begin in range(0, outputs, most)]
-            for index, part in enumerate(parts):
-                top = phase + index * most * stride - operator.pads[0]
-                first = -(top // apart) if top < 0 else 0
-                length = (part - 1) * stride + operator.window[0]
-                inside = (operator.plane[0] - 1 - top) // apart + 1
-                loads = max(0, min(inside, length) - first)
-                fast = part if form != "round" and part >= 8 else 0
-                fast -= fast % 8 if fast % 8 <= 2 else 0
-                counts["columns"] += 1
-                counts["column channels"] += channels
-                counts["column loads"] += channels * math.ceil(loads / 8)
-                counts["column runs"] += channels * (fast > 0)
-                counts["column steps"] += channels * math.ceil(fast / 8)
-                counts["column corrections"] += channels * math.ceil(fast / 8) * (form == "line")
-                counts[f"column {form} values"] += channels * (part - fast)
-        return dict(counts)
-    runs = _runs(operator, every=True)
-    counts["weights"] += math.ceil(size * channels / 16)
-    for name, blocks in (("whole", channels // 16), ("part", int(channels % 16 > 0))):
-        counts[f"{name} blocks"] += blocks
-        counts[f"{name} {form} outputs"] += blocks * positions
-        counts[f"{name} rows"] += blocks * positions * operator.window[0]
-        counts[f"{name} runs"] += blocks * len(runs)
-        pairs_ = sum(run // 2 for run in runs) if name == "whole" else 0
-        counts[f"{name} pairs"] += blocks * pairs_
-        counts[f"{name} taps"] += blocks * (sum(runs) - 2 * pairs_)
-    return dict(counts)
-
-
-def is_column(operator: Emitted) -> bool:
-    """Whether Helium lays a channel's inputs out in time."""
-    one_column = operator.plane[1] == 1 and operator.window[1] == 1 and operator.window[0] <= HELIUM_NARROW
-    apart = operator.dilation[0] == 1 or operator.stride[0] == 1
-    return one_column and apart and operator.plane[2] * operator.dilation[0] <= 8192 and operator.stride[0] <= 16
 
 
 def _temporal(operator: Emitted, _: Isa) -> Counts:
@@ -403,7 +266,7 @@ def _product(operator: Emitted, _: Isa) -> Counts:
 
 def _pool(operator: Emitted, isa: Isa) -> Counts:
     height, width, channels = operator.out_plane
-    rows, columns = _inside(operator)
+    rows, columns = inside_counts(operator)
     counts: Counter[str] = Counter({"calls": 1, "rows": height, "positions": height * width})
     average = operator.operator == "AVERAGE_POOL_2D"
     for row, times in Counter(rows).items():
