@@ -39,7 +39,7 @@ def search(
     speaker_pattern: inputs.SpeakerOption = None,
     as_json: inputs.JsonOption = False,
 ) -> None:
-    """Search accuracy against parameters, or against what the net costs on a device.
+    """Search accuracy against parameters or cost on a device.
 
     Shape and recipe, plain and dendritic; the front as table, front.csv and front.png. The same command resumes after
     Ctrl-C.

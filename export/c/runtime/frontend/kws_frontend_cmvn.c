@@ -34,7 +34,7 @@ static inline float square_root(float x)
 
 #define PERIOD (2 * KWS_FRONTEND_FRAMES)
 
-#if KWS_FRONTEND_FIXED || !(KWS_FRONTEND_WINDOW_TURNS > 0)
+#if KWS_FRONTEND_FIXED || !(KWS_FRONTEND_WINDOW_TURNS > 0) || KWS_FRONTEND_WINDOW_REST > 1
 static inline size_t reflected(size_t position)
 {
     return position < KWS_FRONTEND_FRAMES ? position : PERIOD - 1 - position;
