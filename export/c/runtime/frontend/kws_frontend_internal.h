@@ -55,8 +55,8 @@ static inline int kws_frontend_highest_bit(uint64_t value)
 
 #include <math.h>
 
-/* One rounding where the core has the instruction, two elsewhere. */
-#ifdef __FP_FAST_FMAF
+/* One rounding, but on an Arm core whose FPU has no instruction for it; a desk has the same numbers as a device. */
+#if defined(__FP_FAST_FMAF) || !defined(__arm__)
 #define MULTIPLY_ADD(a, b, c) fmaf(a, b, c)
 #define MULTIPLY_SUBTRACT(a, b, c) fmaf(-(a), b, c) /* c - a b */
 #else
