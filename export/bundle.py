@@ -18,7 +18,7 @@ from kws_dendrite.export.onnx_int8 import write_onnx_int8
 from kws_dendrite.export.parity import ParityReport, check_parity
 from kws_dendrite.export.predictor import TFLitePredictor
 from kws_dendrite.export.tflite import TFLiteJob, check_calibration, convert
-from kws_dendrite.frontend import BLOCKS, FrontEndConfig, MfccConfig, from_json
+from kws_dendrite.frontend import BLOCKS, FrontEndConfig, coefficients, from_json
 from kws_dendrite.output import claimed, replacing, write_json, write_text
 from kws_dendrite.plain import Cost, Graph, cost, interpret, save_graph
 
@@ -149,7 +149,7 @@ def _front_end(frontend: Mapping[str, Any], graph: Graph) -> FrontEndConfig | No
     if settings.get("block") not in BLOCKS:
         return None
     config = from_json(settings)
-    width = config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
+    width = coefficients(config)
     return config if graph.input.size % width == 0 else None
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from kws_dendrite.errors import ExportError
 from kws_dendrite.export.c.lower import Constants, Step, lower
-from kws_dendrite.export.c.memory import Memory, plan_memory
+from kws_dendrite.export.c.memory import plan_memory
 from kws_dendrite.export.c.program import Program
+from kws_dendrite.plain.arena import Arena
 
 CORE = ("kws_core.h", "kws_core.c")
 ISA_HEADERS = ("_portable.h", "_dsp.h", "_helium.h")  # included by their kernel alone
@@ -63,7 +64,7 @@ def emit_model(program: Program, labels: tuple[str, ...] = ()) -> EmittedModel:
     )
 
 
-def _header(program: Program, memory: Memory) -> str:
+def _header(program: Program, memory: Arena) -> str:
     source, target = program.tensors[program.input], program.tensors[program.output]
     return f"""\
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -107,7 +108,7 @@ void kws_model_invoke(const int8_t *in, int8_t *out, kws_arena *arena);
 
 
 def _source(
-    program: Program, steps: tuple[Step, ...], constants: Constants, memory: Memory, labels: tuple[str, ...]
+    program: Program, steps: tuple[Step, ...], constants: Constants, memory: Arena, labels: tuple[str, ...]
 ) -> str:
     headers = sorted(
         {
@@ -147,7 +148,7 @@ void kws_model_invoke(const int8_t *in, int8_t *out, kws_arena *arena) {{
 """
 
 
-def _statements(program: Program, index: int, step: Step, memory: Memory) -> str:
+def _statements(program: Program, index: int, step: Step, memory: Arena) -> str:
     target = program.tensors[step.writes]
     places = [_pointer(memory.places[tensor]) for tensor in step.reads]
     out = _pointer(memory.places[step.writes])
@@ -163,7 +164,7 @@ def _statements(program: Program, index: int, step: Step, memory: Memory) -> str
     return "\n".join([*lines, f"    KWS_AFTER_OPERATOR({index}, {out}, {target.size});"])
 
 
-def _describe(program: Program, steps: tuple[Step, ...], memory: Memory, weight_bytes: int) -> str:
+def _describe(program: Program, steps: tuple[Step, ...], memory: Arena, weight_bytes: int) -> str:
     rows: list[dict[str, Any]] = [
         {
             "index": index,

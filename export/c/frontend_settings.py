@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from kws_dendrite.frontend import FrontEndConfig, LogMelConfig, MfccConfig, MfeConfig
+from kws_dendrite.frontend import FrontEndConfig, LogMelConfig, MfeConfig, coefficients
 from kws_dendrite.frontend.mel import edge_impulse_bins
 from kws_dendrite.frontend.mfe import HEADROOM_DB, PRE_COF
 
@@ -52,9 +52,9 @@ class Bank:
 
 def sizes_of(config: FrontEndConfig, frames: int) -> Sizes:
     """Sizes of a window of `frames` rows."""
-    coefficients = config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
-    row = coefficients + (coefficients + 7) // 8 if isinstance(config, MfeConfig) else coefficients
-    return Sizes(frames, min(config.frame_samples, config.fft_length), coefficients, row)
+    width = coefficients(config)
+    row = width + (width + 7) // 8 if isinstance(config, MfeConfig) else width
+    return Sizes(frames, min(config.frame_samples, config.fft_length), width, row)
 
 
 def bank_of(config: FrontEndConfig) -> Bank:

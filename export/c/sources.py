@@ -13,7 +13,7 @@ from kws_dendrite.export.c.frontend import emit_frontend
 from kws_dendrite.export.c.package import package_files
 from kws_dendrite.export.c.program import Program
 from kws_dendrite.export.c.reader import read_program
-from kws_dendrite.frontend import FrontEndConfig, MfccConfig, feature_shape, from_json
+from kws_dendrite.frontend import FrontEndConfig, coefficients, feature_shape, from_json
 from kws_dendrite.output import claimed, write_text
 
 DEFAULT_NAME, DEFAULT_VERSION = "kws_model", "1.0.0"
@@ -107,7 +107,7 @@ def _application(
         if frames is None and window is not None:
             frames = feature_shape(config, round(window * config.sampling_freq))[0]
     source, target = program.tensors[program.input], program.tensors[program.output]
-    width = config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
+    width = coefficients(config)
     if source.size % width:
         raise ExportError(
             f"the model reads {source.size} features, no multiple of the {width} that its front end gives a frame"

@@ -172,7 +172,12 @@ def feature_shape(config: FrontEndConfig, samples: int) -> tuple[int, int]:
             f"a clip of {samples} samples gives {frames} frames, Edge Impulse's {config.block.upper()} block takes at "
             f"most {MOST_FRAMES}: use shorter clips or a longer frame_stride"
         )
-    return frames, config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
+    return frames, coefficients(config)
+
+
+def coefficients(config: FrontEndConfig) -> int:
+    """F, values of a frame."""
+    return config.num_cepstral if isinstance(config, MfccConfig) else config.num_filters
 
 
 def to_json(config: FrontEndConfig) -> dict[str, Any]:

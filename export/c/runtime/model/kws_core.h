@@ -148,13 +148,4 @@ static inline int8_t kws_quantize(int32_t acc, const kws_output *output, int32_t
     return kws_line(u, output->multiplier[channel], output->third[channel], output->center);
 }
 
-#if KWS_DSP
-/* Two pairs of int16 products added to an accumulator. */
-static inline int32_t kws_smlad(int32_t pair_a, int32_t pair_b, int32_t acc) {
-    int32_t result;
-    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(pair_a), "r"(pair_b), "r"(acc));
-    return result;
-}
-#endif
-
 #endif
