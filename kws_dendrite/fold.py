@@ -239,6 +239,9 @@ class _Folder:
     def relu(self, name: str, _: layers.Relu, x: _Value) -> _Value:
         return self.emit(plain.Activation(self.fresh(name), (self.settled(x),), "relu"))
 
+    def hard_tanh(self, name: str, _: layers.HardTanh, x: _Value) -> _Value:
+        return self.emit(plain.Activation(self.fresh(name), (self.settled(x),), "hard_tanh"))
+
     def max_pool(self, name: str, pool: layers.MaxPool, x: _Value) -> _Value:
         source = self.settled(x)
         return self.emit(plain.MaxPool(self.fresh(name), (source,), pool.kernel, pool.kernel, pool.padding))
@@ -289,6 +292,7 @@ _TRANSLATIONS: dict[type, Callable[..., _Value]] = {
     layers.Conv2d: _Folder.bare_conv,
     layers.Dense: _Folder.dense,
     layers.Relu: _Folder.relu,
+    layers.HardTanh: _Folder.hard_tanh,
     layers.MaxPool: _Folder.max_pool,
     layers.GlobalPool: _Folder.global_pool,
     layers.Flatten: _Folder.flatten,

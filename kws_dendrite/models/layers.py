@@ -251,6 +251,13 @@ class Relu(nn.Module):
         return F.relu(x)
 
 
+class HardTanh(nn.Module):
+    """Clips to [-1, 1], elementwise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.hardtanh(x)
+
+
 class MaxPool(nn.Module):
     """Largest of each window, stride = kernel: (P, C, B, H, W) -> (P, C, B, H', W')."""
 

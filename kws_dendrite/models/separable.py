@@ -1,8 +1,8 @@
 """The default family: a separable temporal CNN of a thousand parameters.
 
 A 1 x 1 stem over the coefficients, residual blocks of depthwise and pointwise convolution over time, a pool, a linear
-head (the kind of TC-ResNet, Choi et al. 2019, and of SparkNet's backbone). A block's weights may be used more than
-once, each use with a BatchNorm and a dilation of its own.
+head, with a small hidden layer before it on request (the kind of TC-ResNet, Choi et al. 2019, and of SparkNet's
+backbone). A block's weights may be used more than once, each use with a BatchNorm and a dilation of its own.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from kws_dendrite.models.layers import (
     DepthwiseTime,
     Features,
     GlobalPool,
+    HardTanh,
     Logits,
     MaxPool,
     Pointwise,
@@ -46,6 +47,8 @@ class SeparableConfig:
     filter_stride: their stride in frequency.
     stem_kernel: taps of a depthwise convolution over time between the stem and its BatchNorm, odd; 1 is none.
     residual: "added" is x + relu(f(x)), "joined" relu(x + f(x)).
+    head_hidden: neurons of a hidden layer between the pool and the head; 0 is none, the head then linear.
+    head_activation: theirs.
     remove_mean: subtract each clip's mean first; for front ends that keep the level (MFE).
     """
 
@@ -66,6 +69,8 @@ class SeparableConfig:
     filter_stride: int = 2
     stem_kernel: int = 1
     residual: Literal["added", "joined"] = "added"
+    head_hidden: int = 0
+    head_activation: Literal["relu", "hard_tanh"] = "relu"
 
     def __post_init__(self) -> None:
         if min(self.frames, self.coefficients, self.channels, self.stride) < 1 or self.classes < 2:
@@ -91,6 +96,10 @@ class SeparableConfig:
             raise ConfigError(f"pooling is mean, max or mean_max; got {self.pooling!r}")
         if self.residual not in ("added", "joined"):
             raise ConfigError(f"residual is added or joined; got {self.residual!r}")
+        if self.head_hidden < 0:
+            raise ConfigError(f"head_hidden is a number of neurons, 0 for none; got {self.head_hidden}")
+        if self.head_activation not in ("relu", "hard_tanh"):
+            raise ConfigError(f"head_activation is relu or hard_tanh; got {self.head_activation!r}")
 
 
 class Separable(nn.Module):
@@ -137,7 +146,10 @@ class Separable(nn.Module):
         self.relu = Relu()
         self.windows = MaxPool((config.pool_window, 1)) if config.pool_window > 1 else None
         self.pool = GlobalPool(config.pooling)
-        self.head = Dense(members, C, config.classes, generator)
+        width = config.head_hidden or C
+        self.hidden = Dense(members, C, width, generator) if config.head_hidden else None
+        self.bend = Relu() if config.head_activation == "relu" else HardTanh()
+        self.head = Dense(members, width, config.classes, generator)
         self.logits = Logits()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -151,4 +163,7 @@ class Separable(nn.Module):
             x = self.relu(x + block(x)) if self.joined else x + self.relu(block(x))
         if self.windows is not None:
             x = self.windows(x)
-        return self.logits(self.head(self.pool(x)))
+        x = self.pool(x)  # (P, C, B)
+        if self.hidden is not None:
+            x = self.bend(self.hidden(x))
+        return self.logits(self.head(x))

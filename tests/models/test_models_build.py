@@ -23,6 +23,7 @@ SMALL = [
     PaperConfig(12, 9, 3, channels=(2, 3), hidden=(5,)),
     BcResNetConfig(9, 40, 3, tau=0.5),
     SparkConfig(13, 6, 3, channels=3, kernel=5, blocks=2, gates=4),
+    SeparableConfig(13, 6, 3, channels=5, kernel=3, head_hidden=4),
 ]
 names = [config.family for config in SMALL]
 

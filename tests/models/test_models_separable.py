@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from kws_dendrite.errors import ConfigError
+from kws_dendrite.export.c.sources import write_c
+from kws_dendrite.export.predictor import TFLitePredictor
+from kws_dendrite.export.tflite import write_tflite_int8
 from kws_dendrite.fold import fold
 from kws_dendrite.models import SeparableConfig, build_model, config_from_json, config_to_json
 from kws_dendrite.models.filters import FilterBank, FrequencySum
@@ -23,6 +26,8 @@ VARIANTS = [
     {"filters": 4},
     {"filters": 3, "filter_size": (2, 4), "filter_stride": 3, "stem_kernel": 3, "stride": 2},
     {"pool_window": 3, "stem_kernel": 3, "residual": "joined", "stride": 2, "blocks": (0, 1)},
+    {"head_hidden": 4},
+    {"head_hidden": 7, "head_activation": "hard_tanh", "pooling": "mean"},
 ]
 names = ["-".join(variant) for variant in VARIANTS]
 
@@ -57,7 +62,7 @@ def test_as_json_and_back(variant):
 
 def test_what_was_stored_without_them_is_the_default():
     stored = config_to_json(BASE)
-    for name in ("filters", "filter_size", "filter_stride", "pool_window", "stem_kernel", "residual"):
+    for name in ("filters", "filter_size", "filter_stride", "pool_window", "stem_kernel", "residual", "head_hidden"):
         del stored[name]
     assert config_from_json(stored) == BASE
 
@@ -76,7 +81,15 @@ def test_a_stem_of_more_taps_costs_a_weight_a_tap_and_channel():
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong"), [("pool_window", 0), ("pool_window", 5), ("stem_kernel", 4), ("residual", "none")]
+    ("name", "wrong"),
+    [
+        ("pool_window", 0),
+        ("pool_window", 5),
+        ("stem_kernel", 4),
+        ("residual", "none"),
+        ("head_hidden", -1),
+        ("head_activation", "tanh"),
+    ],
 )
 def test_what_cannot_be_is_refused(name, wrong):
     with pytest.raises(ConfigError, match=name) as error:
@@ -108,3 +121,36 @@ def test_sums_over_frequency_are_the_convolution_that_they_fold_as():
 def test_features_of_filters_keep_their_scale():
     assert build_model(BASE).standardised
     assert not build_model(replace(BASE, filters=2)).standardised
+
+
+def test_a_hidden_layer_costs_its_weights_and_biases():
+    linear, hidden = (cost(fold(random_model(replace(BASE, head_hidden=h)))).parameters for h in (0, 4))
+    assert hidden - linear == (5 * 4 + 4) + (4 * 3 + 3) - (5 * 3 + 3)
+
+
+def test_a_hidden_layer_leaves_the_layers_before_it_as_they_were_drawn():
+    linear, hidden = (dict(build_model(replace(BASE, head_hidden=h), 2, 3).named_parameters()) for h in (0, 4))
+    before = [name for name in linear if not name.startswith("head")]
+    assert before and all(torch.equal(linear[name], hidden[name]) for name in before)
+
+
+@pytest.mark.parametrize("activation", ["relu", "hard_tanh"])
+def test_a_hidden_layer_bends(activation):
+    model = random_model(replace(BASE, head_hidden=4, head_activation=activation))
+    x = 3 * torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))  # (P, C, B)
+    inner = torch.baddbmm(model.hidden.bias[:, :, None], model.hidden.weight, x)
+    inner = inner.clamp_min(0) if activation == "relu" else inner.clamp(-1, 1)
+    torch.testing.assert_close(model.bend(model.hidden(x)), inner)
+
+
+@pytest.mark.parametrize("activation", ["relu", "hard_tanh"])
+def test_a_hidden_layer_in_int8(activation, tmp_path):
+    model = build_model(replace(BASE, head_hidden=8, head_activation=activation), 2, 0)
+    graph = fold(model, 1, ("a", "b", "c"))
+    x = torch.randn(64, 72, generator=torch.Generator().manual_seed(2)).numpy()
+    path = tmp_path / "model.tflite"
+    write_tflite_int8(graph, path, x)
+    write_c(path, tmp_path / "c", labels=graph.labels)  # refuses what its kernels lack
+    expected = interpret(graph, x)
+    assert expected.std(0).max() > 0.05
+    np.testing.assert_allclose(TFLitePredictor(path).predict(x), expected, atol=0.03)
