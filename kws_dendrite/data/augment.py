@@ -35,6 +35,7 @@ class AugmentConfig:
         pseudo_unknown: so many clips of no word, made of the training clips and labelled `_unknown_`, others in every
             copy; 0 makes none.
         pseudo_kinds: how, in turn: "reversed", "spliced" of two words, "sped" an octave down or up.
+        continuous: share of the augmented clips whose MFCC are those of Edge Impulse's continuous mode.
         seed: draws everything.
     """
 
@@ -47,6 +48,7 @@ class AugmentConfig:
     dither: float = 1.0
     pseudo_unknown: int = 0
     pseudo_kinds: tuple[PseudoKind, ...] = ("reversed", "spliced")
+    continuous: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -63,6 +65,8 @@ class AugmentConfig:
             raise ConfigError(f"shift_ms is {self.shift_ms}; expected 0 or more")
         if not 0 <= self.noise_probability <= 1:
             raise ConfigError(f"noise_probability is {self.noise_probability}; expected 0 to 1")
+        if not 0 <= self.continuous <= 1:
+            raise ConfigError(f"continuous is {self.continuous}; expected 0 to 1")
         if not 0 <= self.dither <= 100:
             raise ConfigError(f"dither is {self.dither}; expected 0 to 100 int16 steps")
         object.__setattr__(self, "pseudo_kinds", tuple(self.pseudo_kinds))

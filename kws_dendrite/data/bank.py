@@ -17,6 +17,7 @@ from kws_dendrite.data.summary import outline
 from kws_dendrite.data.task import UNKNOWN
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.frontend import FeatureCache, FrontEndConfig, feature_shape, to_json
+from kws_dendrite.frontend.continuous import SLICES, check_continuous, extract_continuous
 
 Extract = Callable[[np.ndarray, FrontEndConfig], np.ndarray]
 BLOCK = 2048  # clips rendered and kept as one cache entry
@@ -78,6 +79,8 @@ def build_bank(
     config = augment_config or AugmentConfig()
     extract = extract or _batched()
     _check_rate(dataset, frontend_config)
+    if config.continuous:
+        check_continuous(frontend_config, dataset.task.window, SLICES)
     signals = read_signals(dataset, "train")
     held_out = read_signals(dataset, "validation")
     N = len(signals)
@@ -174,6 +177,7 @@ def _augmented(
     """One augmented copy of all training clips, float16 (N, T, F), block by block."""
     drawn = draw(len(signals), signals.samples.shape[1], config, noise, dataset.task.sampling_freq, copy)
     noise_hash = hashlib.sha256(noise.samples.tobytes() + noise.bounds.tobytes()).hexdigest()
+    sliced = np.random.default_rng([config.seed, copy, 2]).random(len(signals)) < config.continuous
     parts = []
     for first in range(0, len(signals), BLOCK):
         rows = slice(first, first + BLOCK)
@@ -185,12 +189,22 @@ def _augmented(
             piece: Draw = piece,
             silence: np.ndarray = silence,
             ids: tuple[str, ...] = ids,
+            sliced: np.ndarray = sliced[rows],
         ) -> np.ndarray:
-            return checked(extract(augment(samples, silence, piece, noise, config), frontend), ids, np.float16)
+            clips = augment(samples, silence, piece, noise, config)
+            features = extract(clips, frontend)
+            if sliced.any():
+                features[sliced] = extract_continuous(clips[sliced], frontend, clips.shape[1])
+            return checked(features, ids, np.float16)
 
         block = signals.samples[rows]
-        made_of = json.dumps([_RENDERING, piece.digest(), config.dither, noise_hash, np.flatnonzero(silence).tolist()])
-        kept = cache.get(block, frontend, render, dtype=np.float16, extra=made_of) if cache else render(block, frontend)
+        made_of = [_RENDERING, piece.digest(), config.dither, noise_hash, np.flatnonzero(silence).tolist()]
+        made_of += [np.flatnonzero(sliced[rows]).tolist()] if config.continuous else []
+        kept = (
+            cache.get(block, frontend, render, dtype=np.float16, extra=json.dumps(made_of))
+            if cache
+            else render(block, frontend)
+        )
         parts.append(kept)
         report.add(len(block))
     return np.concatenate(parts)

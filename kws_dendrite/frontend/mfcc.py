@@ -50,7 +50,11 @@ def cepstra(signal: np.ndarray, config: MfccConfig) -> np.ndarray:
     signal = check_signal(signal)
     feature_shape(config, len(signal))
     emphasised = preemphasise(signal.astype(np.float64), config.pre_cof, config.pre_shift)
-    frames = split_frames(emphasised, config.frame_samples, config.stride_samples)  # (T, L)
+    return cepstra_of_frames(split_frames(emphasised, config.frame_samples, config.stride_samples), config)
+
+
+def cepstra_of_frames(frames: np.ndarray, config: MfccConfig) -> np.ndarray:
+    """As `cepstra`, from pre-emphasised frames, float64 (T, L)."""
     power = power_spectrum(frames, config.fft_length)  # (T, fft_length/2 + 1)
     energies = lift_zeros(power @ filterbank(config).T)  # (T, num_filters)
     coefficients = dct(np.log(energies), type=2, norm="ortho", axis=1)[:, : config.num_cepstral]  # (T, F)

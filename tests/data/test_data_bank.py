@@ -8,7 +8,7 @@ from clip_folders import speech_commands
 from kws_dendrite.data import AugmentConfig, TaskConfig, build_bank, load_dataset, read_signals
 from kws_dendrite.data.bank import checked
 from kws_dendrite.errors import ConfigError, DataError
-from kws_dendrite.frontend import FeatureCache, LogMelConfig, compute, feature_shape
+from kws_dendrite.frontend import FeatureCache, LogMelConfig, MfccConfig, compute, feature_shape
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +83,25 @@ def test_features_too_large_for_half_precision_are_refused():
 def test_rates_must_agree(dataset):
     with pytest.raises(ConfigError, match="expects 16000 Hz, the data are read at 8000 Hz"):
         build_bank(replace(dataset, task=TaskConfig(sampling_freq=8000)), LogMelConfig())
+
+
+def test_a_share_of_the_copies_is_as_in_continuous_mode(dataset, tmp_path):
+    """The same clips, shifted and noisy as before, with pre-emphasis that wraps in every slice."""
+    config = MfccConfig(win_size=0)
+    usual = build_bank(dataset, config, AugmentConfig(copies=1)).train
+    half = build_bank(dataset, config, AugmentConfig(copies=1, continuous=0.5), FeatureCache(tmp_path)).train
+    again = build_bank(dataset, config, AugmentConfig(copies=1, continuous=0.5), FeatureCache(tmp_path)).train
+    assert half.tobytes() == again.tobytes()
+    np.testing.assert_array_equal(half[0], usual[0])
+    unlike = np.abs(half[1].astype(np.float32) - usual[1]).max(axis=-1) > 0.02  # (N, T)
+    assert 0.2 < unlike.any(axis=1).mean() < 0.8
+    assert set(np.flatnonzero(unlike.any(axis=0))) <= {0, 12, 25, 37}
+    every = build_bank(dataset, config, AugmentConfig(copies=1, continuous=1.0)).train
+    assert (np.abs(every[1].astype(np.float32) - usual[1]).max(axis=(1, 2)) > 0.02).mean() > 0.9
+
+
+def test_continuous_mode_is_refused_before_anything_is_read(dataset):
+    with pytest.raises(ConfigError, match="simulated for mfcc, got logmel"):
+        build_bank(dataset, LogMelConfig(), AugmentConfig(continuous=0.5))
+    with pytest.raises(ConfigError, match="expected 0 to 1"):
+        AugmentConfig(continuous=1.5)
