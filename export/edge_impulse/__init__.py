@@ -1,0 +1,1 @@
+"""Edge Impulse: bring your own model, its Studio through the official SDK."""
