@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.errors import DataError
+from kws_dendrite.training.allocator import keep_freed_memory
 from kws_dendrite.training.averaging import WeightAverage
 from kws_dendrite.training.batches import PopulationBatches
 from kws_dendrite.training.config import TrainConfig
@@ -104,6 +105,7 @@ def train_cycle(
     Raises:
         DataError: a loss that is not finite, in training or validation; the model is back at its best finite state.
     """
+    keep_freed_memory()
     P = next(iter(model.parameters())).shape[0]
     validation = torch.from_numpy(bank.validation).float()
     validation_labels = torch.from_numpy(bank.validation_labels)
