@@ -1,0 +1,170 @@
+"""`kws-dendrite study`: the referee. Arms of equal folded size and equal training, paired seeds, one test reading."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kws_dendrite.cli import inputs
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kws_dendrite.study.rows import Row, RowPlan
+    from kws_dendrite.study.runner import Study
+    from kws_dendrite.study.source import Source
+
+
+def study(
+    data: inputs.DataArgument,
+    out: Annotated[Path, typer.Option(help="Folder of the study; the same again resumes it.", show_default=False)],
+    sizes: Annotated[str, typer.Option(help="Folded parameters, with commas between.")] = "700,1400",
+    arms: Annotated[
+        str,
+        typer.Option(
+            help="With commas between, such as plain,gradient:layers=head+activation=tanh; `list` names them."
+        ),
+    ] = "plain,plain_restart,gradient",
+    members: Annotated[int, typer.Option(help="P, seeds a row, paired over the arms.")] = 10,
+    epochs: Annotated[int, typer.Option(help="Of a row, in all, over every cycle and candidate phase.")] = 60,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option("--recipe", metavar="NAME=VALUE", help="A setting of training, such as learning_rate=0.02."),
+    ] = None,
+    with_bases: Annotated[
+        bool, typer.Option("--with-bases", help="Add the net that each dendritic arm grew from, trained as long.")
+    ] = False,
+    keywords: inputs.KeywordsOption = None,
+    frontend: inputs.FrontendOption = "logmel",
+    settings: inputs.SettingsOption = None,
+    copies: inputs.CopiesOption = inputs.DEFAULT_COPIES,
+    augmentation: Annotated[
+        list[str] | None,
+        typer.Option("--augment", metavar="NAME=VALUE", help="A setting of augmentation, such as pseudo_unknown=300."),
+    ] = None,
+    cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
+    coefficients: inputs.CoefficientsOption = inputs.DEFAULT_COEFFICIENTS,
+    seed: inputs.SeedOption = 0,
+    skip_bad: inputs.SkipBadOption = False,
+    speaker_pattern: inputs.SpeakerOption = None,
+    as_json: inputs.JsonOption = False,
+) -> None:
+    """Train arms of equal folded size with equal epochs and paired seeds.
+
+    The same command resumes; several may run side by side on one folder, each takes rows that no other holds.
+    """
+    from rich.console import Console
+
+    from kws_dendrite.settings import parse_assignments, parse_settings
+    from kws_dendrite.study.arms import ARMS, parse_arms
+    from kws_dendrite.study.runner import Study, StudyConfig
+    from kws_dendrite.training.config import TrainConfig
+
+    if arms == "list":
+        known = {arm.name: arm.title for arm in ARMS.values()}
+        print(json.dumps(known) if as_json else "\n".join(f"{name:16}{title}" for name, title in known.items()))
+        return
+    console = Console(stderr=True)
+    config = StudyConfig(
+        sizes=parse_sizes(sizes),
+        arms=parse_arms(arms),
+        members=members,
+        train=parse_settings(TrainConfig, {"epochs": str(epochs), **parse_assignments(recipe or [])}),
+        seed=seed,
+        with_bases=with_bases,
+    )
+    choice = inputs.Choice(
+        data,
+        keywords,
+        frontend,
+        tuple(settings or ()),
+        copies,
+        cache,
+        seed,
+        skip_bad,
+        speaker_pattern,
+        coefficients,
+    )
+    work = Study(out, source_of(choice, tuple(augmentation or ()), console), config)
+    train_rows(work, console)
+    rows = work.finished()
+    if as_json:
+        print(json.dumps({"folder": str(out), "planned": len(work.plans), "rows": [row.to_json() for row in rows]}))
+    else:
+        print(f"{len(rows)} of {len(work.plans)} rows are finished, in {out}")
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """Text such as 700,1400 to whole numbers.
+
+    Raises:
+        ConfigError: something else.
+    """
+    from kws_dendrite.errors import ConfigError
+
+    try:
+        return tuple(int(part.strip().replace("_", "")) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ConfigError(f"--sizes are whole numbers of parameters, such as 700,1400; got {text!r}") from error
+
+
+def source_of(choice: inputs.Choice, augmentation: tuple[str, ...], console: Console) -> Source:
+    """The data, not read yet; arrays of features are."""
+    from kws_dendrite.data import AugmentConfig, load_block_arrays, load_dataset
+    from kws_dendrite.errors import ConfigError
+    from kws_dendrite.frontend import FeatureCache, configure
+    from kws_dendrite.settings import parse_assignments, parse_settings
+    from kws_dendrite.study.source import FeatureArrays, Recordings
+
+    if inputs.holds_arrays(choice.data):
+        for name, given in (("--keywords", choice.keywords), ("--set", choice.settings), ("--augment", augmentation)):
+            if given:
+                raise ConfigError(f"{choice.data} holds features that are computed already; leave {name} out")
+        return FeatureArrays(load_block_arrays(choice.data, choice.coefficients), choice.data)
+    config = configure(choice.frontend, parse_assignments(choice.settings))
+    augment = parse_settings(AugmentConfig, {"copies": str(choice.copies), **parse_assignments(augmentation)})
+    inputs.say(console, "reading the data set")
+    dataset = load_dataset(choice.data, inputs.task_of(choice, config.sampling_freq))
+    return Recordings(dataset, config, augment, FeatureCache(choice.cache))
+
+
+def train_rows(work: Study, console: Console) -> None:
+    """Train what is left, with a bar; what failed is said, and an error at the end."""
+    from kws_dendrite.errors import DataError
+
+    failed: list[str] = []
+    done = len(work.finished())
+    with inputs.bar(console) as progress:
+        bar = progress.add_task("study", total=len(work.plans), completed=done)
+        epochs = progress.add_task("", total=None, visible=False)
+
+        def on_epoch(plan: RowPlan, record: object) -> None:
+            accuracy = sum(record.validation_accuracy) / len(record.validation_accuracy)
+            text = f"{plan.name} · {record.phase} · validation {accuracy:.1%}"
+            total = work.config.train.epochs
+            progress.update(epochs, description=text, completed=record.epoch + 1, total=total, visible=True)
+
+        def on_row(row: Row) -> None:
+            nonlocal done
+            done += 1
+            accuracy = sum(row.validation_accuracy) / row.members
+            inputs.say(
+                console,
+                f"{row.name}: {row.mean_parameters:,.0f} parameters, {row.epochs} epochs, validation accuracy "
+                f"{accuracy:.2%}, mean of {row.members} seeds, {row.seconds:.0f} s ({done} of {len(work.plans)})",
+            )
+            progress.update(bar, completed=done)
+
+        def on_failure(plan: RowPlan, error: Exception) -> None:
+            failed.append(plan.name)
+            inputs.say(console, f"{plan.name} failed: {error}")
+
+        elsewhere = work.train(on_row, on_epoch, on_failure)
+    if elsewhere:
+        names = ", ".join(plan.name for plan in elsewhere)
+        inputs.say(console, f"other processes are at work on {names}")
+    if failed:
+        raise DataError(f"{len(failed)} row(s) failed: {', '.join(failed)}; the rest is kept, see above")
