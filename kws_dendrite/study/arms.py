@@ -42,6 +42,8 @@ class Arm:
     shape: what it changes of the plain layout, channels aside.
     growth: how it grows; None for not at all.
     restarts: further cosine cycles without growth.
+    narrow: share of the size that the first cycle trains, before a step that widens the net without changing its
+        function; 0 for no such step.
     published: nets of their own sizes; the arm then takes part in no comparison at equal size.
     control: a plain net under another name: never what a study is about, always what it compares with.
     """
@@ -51,6 +53,7 @@ class Arm:
     shape: Shape = field(default=lambda layout: layout)
     growth: DendriteConfig | None = None
     restarts: int = 0
+    narrow: float = 0.0
     published: tuple[PublishedNet, ...] = ()
     control: bool = False
 
@@ -88,6 +91,7 @@ ARMS: dict[str, Arm] = {
     for arm in (
         Arm("plain", "plain, one cosine cycle", control=True),
         Arm("plain_restart", "plain, restarted", restarts=1, control=True),
+        Arm("wider_grown", "plain, grown by width", restarts=1, narrow=0.5, control=True),
         Arm("deeper", "plain, one block deeper", shape=deeper, control=True),
         Arm("hidden_head", "plain, a hidden layer in the head", shape=hidden_head, control=True),
         Arm("gradient", "gradient dendrites", growth=DendriteConfig(mode="gradient")),

@@ -12,7 +12,7 @@ from typing import Any
 from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import CheckpointError, ConfigError
 from kws_dendrite.frontend import FrontEndConfig, to_json
-from kws_dendrite.models import ModelConfig, config_from_json, config_to_json
+from kws_dendrite.models import ModelConfig, SeparableConfig, config_from_json, config_to_json
 from kws_dendrite.output import write_json
 from kws_dendrite.training.checkpoint import WEIGHTS
 from kws_dendrite.training.config import TrainConfig
@@ -35,6 +35,7 @@ class RowPlan:
         parameters: folded, as planned.
         control: plain nets; a study compares the others with them.
         base_of: the arm whose ungrown base this is, or "".
+    narrow: what is trained in the first cycle and then widened to `architecture`; None for the same.
     """
 
     arm: str
@@ -50,6 +51,7 @@ class RowPlan:
     parameters: int
     control: bool = False
     base_of: str = ""
+    narrow: SeparableConfig | None = None
 
     @property
     def name(self) -> str:
@@ -60,6 +62,7 @@ class RowPlan:
         """All that its result follows from, the data aside, as JSON values."""
         value = {
             "architecture": config_to_json(self.architecture),
+            "narrow": config_to_json(self.narrow) if self.narrow else None,
             "train": asdict(self.train),
             "growth": asdict(self.growth) if self.growth else None,
             "restarts": self.restarts,
@@ -216,10 +219,10 @@ def _complete(made_of: dict[str, Any]) -> dict[str, Any]:
             complete[name] = json.loads(json.dumps(asdict(default))) | made_of[name]
     if isinstance(made_of.get("growth"), dict):
         complete["growth"] = json.loads(json.dumps(asdict(DendriteConfig()))) | made_of["growth"]
-    if isinstance(made_of.get("architecture"), dict):
-        with contextlib.suppress(ConfigError):  # of a family that is gone: compared as it stands
-            architecture = config_to_json(config_from_json(made_of["architecture"]))
-            complete["architecture"] = json.loads(json.dumps(architecture))
+    for name in ("architecture", "narrow"):
+        if isinstance(made_of.get(name), dict):
+            with contextlib.suppress(ConfigError):  # of a family that is gone: compared as it stands
+                complete[name] = json.loads(json.dumps(config_to_json(config_from_json(made_of[name]))))
     return complete
 
 

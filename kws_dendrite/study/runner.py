@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import ConfigError, KwsDendriteError
 from kws_dendrite.fold import fold
@@ -14,12 +15,13 @@ from kws_dendrite.plain import cost
 from kws_dendrite.study.arms import Arm
 from kws_dendrite.study.folder import open_folder
 from kws_dendrite.study.rows import Row, RowPlan, RowStore
-from kws_dendrite.study.sizes import fit, layout, measure
+from kws_dendrite.study.sizes import fit, layout, measure, narrower
 from kws_dendrite.study.source import Source
 from kws_dendrite.training.checkpoint import save_checkpoint
 from kws_dendrite.training.config import TrainConfig
-from kws_dendrite.training.growth import share_epochs, train
-from kws_dendrite.training.loop import EpochRecord
+from kws_dendrite.training.growth import TrainResult, share_epochs, train
+from kws_dendrite.training.loop import EpochRecord, Progress
+from kws_dendrite.training.widening import train_widened
 
 
 @dataclass(frozen=True)
@@ -114,15 +116,7 @@ class Study:
     def _train(self, plan: RowPlan, on_epoch: Callable[[RowPlan, EpochRecord], None]) -> Row:
         bank = self.source.bank(plan.frontend)
         start, cpu = time.perf_counter(), time.process_time()
-        result = train(
-            build_model(plan.architecture, plan.members, plan.seed),
-            bank,
-            plan.train,
-            growth=plan.growth,
-            restarts=plan.restarts,
-            seed=plan.seed,
-            progress=lambda record, _: on_epoch(plan, record),
-        )
+        result = fit_row(plan, bank, lambda record, _: on_epoch(plan, record))
         if result.interrupted:
             raise KeyboardInterrupt
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
@@ -168,6 +162,23 @@ class Study:
         return row
 
 
+def fit_row(plan: RowPlan, bank: FeatureBank, progress: Progress) -> TrainResult:
+    """Train one row's population; a function of the plan and the bank."""
+    if plan.narrow is not None:
+        return train_widened(
+            plan.narrow, plan.architecture, plan.members, bank, plan.train, seed=plan.seed, progress=progress
+        )
+    return train(
+        build_model(plan.architecture, plan.members, plan.seed),
+        bank,
+        plan.train,
+        growth=plan.growth,
+        restarts=plan.restarts,
+        seed=plan.seed,
+        progress=progress,
+    )
+
+
 def make_plans(source: Source, config: StudyConfig) -> list[RowPlan]:
     """Every row: size by size, smallest first, the arms in their order; published nets last, smallest first.
 
@@ -205,6 +216,8 @@ def _sized(source: Source, config: StudyConfig, arm: Arm, size: int) -> Sequence
 
     fitted = fit(size, make, arm.growth, whose=f"the arm {arm.name}")
     plan = _plan(config, arm, size, fitted.architecture, fitted.parameters, arm.growth)
+    if arm.narrow:
+        plan = replace(plan, narrow=narrower(fitted.architecture, round(arm.narrow * size)))
     if not config.with_bases or arm.growth is None:
         return [plan]
     base = replace(

@@ -120,6 +120,14 @@ def _distance(fitted: Fitted, size: int, make: Callable[[int], SeparableConfig])
     return (missed if missed > SLACK else 0.0, taps, missed)
 
 
+def narrower(architecture: SeparableConfig, size: int) -> SeparableConfig:
+    """The same net with fewer channels: as many as come nearest `size` from below, two at the least."""
+    channels = architecture.channels - 1
+    while channels > NARROWEST and measure(replace(architecture, channels=channels)).parameters > size:
+        channels -= 1
+    return replace(architecture, channels=max(NARROWEST, channels))
+
+
 @dataclass(frozen=True)
 class Measured:
     """Folded parameters and multiply-accumulates of a net."""
