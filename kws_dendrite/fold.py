@@ -2,7 +2,8 @@
 
 The model's own forward pass is traced (torch.fx, layers as leaves) and each layer translated, so what is exported is
 what ran. Arithmetic is float64, results float32. Equations: W' = s W, b' = s (b - mu) + beta with
-s = gamma / sqrt(var + eps) for a convolution and its BatchNorm; z' = z + sum_j t_j * a_j for dendrites.
+s = gamma / sqrt(var + eps) for a convolution and its BatchNorm; z' = z + sum_j t_j * a_j for dendrites, m units that
+reach all neurons being a 1 x 1 convolution more.
 """
 
 import operator
@@ -14,7 +15,8 @@ import numpy as np
 from torch import Tensor, fx, nn
 
 from kws_dendrite import fold_frequency, plain
-from kws_dendrite.dendrites.layer import Dendritic
+from kws_dendrite.dendrites.branches import PooledBranch, PooledDense, TemporalBn
+from kws_dendrite.dendrites.layer import Dendritic, Sources, Spec, keeps_channels
 from kws_dendrite.errors import GraphError
 from kws_dendrite.models import layers
 from kws_dendrite.plain import Graph, infer_shapes
@@ -221,17 +223,51 @@ class _Folder:
 
     def dendritic(self, name: str, layer: Dendritic, x: _Value) -> _Value:
         z = self.module(name, layer.base, x)
+        drive = x
+        if isinstance(layer.base, layers.SeparableBn):
+            drive = _Value(f"{name}_depthwise")
+        sources = Sources(x, drive, _Value(self.settled(z)))  # one name each, however many dendrites read it
         earlier: list[_Value] = []
-        for j, branch in enumerate(layer.branches):
+        for j, (branch, spec) in enumerate(zip(layer.branches, layer.specs, strict=True)):
             here = f"{name}_dendrite{j + 1}"
-            u = self.module(here, branch, x)
+            u = self.module(here, branch, sources.of(spec, keeps_channels(layer.base)))
             for e, a in enumerate(earlier if layer.with_cascade else []):
                 weight = self.take(layer.cascade[j])[:, e]
                 u = self.add(f"{here}_in{e + 1}", u, self.scale(f"{here}_c{e + 1}", a, weight))
-            a = self.emit(plain.Activation(f"{here}_{layer.activation}", (u.name,), layer.activation))
+            a = self.emit(plain.Activation(f"{here}_{spec.activation}", (self.settled(u),), spec.activation))
+            if spec.kind == "pool":
+                a = self.global_pool(f"{here}_pool", branch.pool, a)
             earlier.append(a)
-            z = self.add(f"{here}_sum", z, self.scale(f"{here}_t", a, self.take(layer.t[j])))
+            z = self.joined(here, z, a, self.take(layer.t[j]), spec)
         return z
+
+    def joined(self, name: str, z: _Value, a: _Value, t: np.ndarray, spec: Spec) -> _Value:
+        """z + t * a, or z * (1 + t * a); t (C,), or (C, m) from m units to C neurons."""
+        gate = spec.join == "gate"
+        if spec.units:
+            if a.scale is not None:
+                t = t * a.scale
+            one = np.ones(len(t)) if gate else None
+            self.weights[f"{name}_t"] = t.T if len(self.shape(a.name)) == 1 else t.T[None, None]
+            node = plain.Dense if len(self.shape(a.name)) == 1 else plain.Conv2D
+            y = self.emit(node(f"{name}_t", (a.name,), f"{name}_t", bias=one))
+        else:
+            t = t if a.scale is None else t * a.scale
+            one = np.ones(len(t)) if gate else None
+            y = self.emit(plain.Scale(f"{name}_t", (a.name,), t, one))
+        if gate:
+            return self.emit(plain.Mul(f"{name}_gated", (self.settled(z), y.name)))
+        return self.add(f"{name}_sum", z, y)
+
+    def pooled_dense(self, name: str, unit: PooledDense, x: _Value) -> _Value:
+        return self.dense(name, unit.dense, self.global_pool(f"{name}_pool", unit.pool, x))
+
+    def pooled_branch(self, name: str, branch: PooledBranch, x: _Value) -> _Value:
+        return self.convolution(name, branch.map, x, None, None)
+
+    def temporal_bn(self, name: str, branch: TemporalBn, x: _Value) -> _Value:
+        scale, shift = (self.take(value) for value in branch.norm.affine())
+        return self.convolution(name, branch.depthwise, x, scale, shift, branch.dilation)
 
     def scale(self, name: str, x: _Value, scale: np.ndarray) -> _Value:
         return self.emit(plain.Scale(name, (x.name,), scale))
@@ -285,6 +321,9 @@ def _as_float32(node: plain.Node) -> plain.Node:
 
 _TRANSLATIONS: dict[type, Callable[..., _Value]] = {
     Dendritic: _Folder.dendritic,
+    PooledDense: _Folder.pooled_dense,
+    PooledBranch: _Folder.pooled_branch,
+    TemporalBn: _Folder.temporal_bn,
     layers.Features: _Folder.features,
     layers.ConvBn: _Folder.conv_bn,
     layers.SeparableBn: _Folder.separable_bn,
@@ -298,5 +337,6 @@ _TRANSLATIONS: dict[type, Callable[..., _Value]] = {
     layers.Flatten: _Folder.flatten,
     layers.Logits: _Folder.identity,
     nn.Dropout: _Folder.identity,
+    nn.Identity: _Folder.identity,
     **fold_frequency.TRANSLATIONS,
 }

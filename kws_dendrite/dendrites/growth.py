@@ -1,176 +1,126 @@
-"""Growth steps: which layers take dendrites, how a candidate set is drawn, trained on the error, and inserted.
+"""A growth step: candidates drawn, trained on the error, chosen, and inserted, the model's function unchanged.
 
-Every function is explicit about its randomness and leaves no state behind but in the model that it is given.
+Each piece is a function of its own, explicit about its randomness, with no state but in the model that it is given;
+`grow_step` puts them together for one step.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kws_dendrite.dendrites.config import DendriteConfig, Layers
-from kws_dendrite.dendrites.layer import Dendritic, fresh_branch
-from kws_dendrite.dendrites.objective import SmoothedMoments, candidate_loss
-from kws_dendrite.errors import ConfigError
-from kws_dendrite.models.layers import Conv2d, ConvBn, Dense, SeparableBn
+from kws_dendrite.dendrites.config import DendriteConfig
+from kws_dendrite.dendrites.objective import score
+from kws_dendrite.dendrites.places import Batch, attach, dendritic_layers
+from kws_dendrite.dendrites.pool import Loss, draw_pools, judge_pools, train_pools
+from kws_dendrite.dendrites.selection import Choice, select, take_all
 
-CONVOLUTIONS = (ConvBn, SeparableBn, Conv2d)
-Batch = tuple[Tensor, Tensor]  # features (P, B, T, F), labels (P, B)
-Captured = dict[str, tuple[Tensor, Tensor]]  # layer name -> its input, its output
+START_T = 0.5  # of dendrites that are there from the first epoch: as much as the neuron's own output, to begin with
 
 
-def attach(model: nn.Module, config: DendriteConfig) -> list[str]:
-    """Wrap the layers that `config.layers` names in `Dendritic`, in place; the function stays the same.
+@dataclass(frozen=True)
+class StepReport:
+    """What a growth step found.
 
-    Returns the names of all dendritic layers. Layers wrapped before stay as they are.
-
-    Raises:
-        ConfigError: the model has no such layer.
+    Attributes:
+        scores: mean objective of the candidates, by layer (and kind where there are several).
+        chosen: by layer: kind, units (0: one dendrite a neuron), estimated gain in nats a clip, significance.
     """
-    for name, module in list(_candidates(model, config.layers)):
-        parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, Dendritic(module, config.activation, cascade=config.cascade))
-    names = list(dendritic_layers(model))
-    if not names:
-        raise ConfigError(f"the model has no layer for dendrites={config.layers!r}; take another setting of layers")
-    return names
+
+    scores: dict[str, float] = field(default_factory=dict)
+    chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def dendritic_layers(model: nn.Module) -> dict[str, Dendritic]:
-    """Every dendritic layer by its name in `model`."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, Dendritic)}
+def insert(model: nn.Module, choices: Iterable[Choice], *, start: bool = False) -> None:
+    """Add the chosen dendrites with t = 0: the model's function does not change.
 
-
-def _candidates(model: nn.Module, layers: Layers) -> Iterator[tuple[str, nn.Module]]:
-    wrapped = tuple(f"{name}." for name in dendritic_layers(model))
-    inside = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, (ConvBn, SeparableBn)))
-    for name, module in model.named_modules():
-        if name.startswith(wrapped + inside):
-            continue
-        is_conv = isinstance(module, CONVOLUTIONS)
-        is_head = isinstance(module, Dense)
-        if (is_conv and layers in ("all", "conv")) or (is_head and layers in ("all", "head")):
-            yield name, module
-
-
-def neurons(base: nn.Module) -> tuple[int, int]:
-    """(P, C) of a layer: the leading axes of its last parameter, a bias or a weight (P, C, ...)."""
-    P, C = list(base.parameters())[-1].shape[:2]
-    return P, C
-
-
-@contextmanager
-def captured(model: nn.Module) -> Iterator[Captured]:
-    """While open, each dendritic layer's input and output of the latest forward pass, the output in the graph."""
-    seen: Captured = {}
-    hooks = []
-
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
-        def hook(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-            if not output.requires_grad:
-                output.requires_grad_(True)
-            seen[name] = inputs[0].detach(), output
-
-        return hook
-
-    try:
-        for name, layer in dendritic_layers(model).items():
-            hooks.append(layer.register_forward_hook(keep(name)))
-        yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def neuron_errors(
-    model: nn.Module, batch: Batch, loss: Callable[[Tensor, Tensor], Tensor]
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Input x and error delta = dL/dz' of every dendritic layer, L summed over the batch so that its size cancels.
-
-    `loss` maps logits (P, B, K) and labels (P, B) to (P, B).
-    """
-    features, labels = batch
-    with captured(model) as seen:
-        total = loss(model(features), labels).sum()
-        names = list(seen)
-        deltas = torch.autograd.grad(total, [seen[name][1] for name in names])
-    return {name: (seen[name][0], delta) for name, delta in zip(names, deltas, strict=True)}
-
-
-def draw_candidates(model: nn.Module, features: Tensor, generator: torch.Generator) -> dict[str, nn.Module]:
-    """One new branch for every dendritic layer, calibrated on `features` (P, B, T, F)."""
-    model.eval()
-    with torch.no_grad(), captured(model) as seen:
-        model(features)
-        return {
-            name: fresh_branch(layer.base, seen[name][0], generator) for name, layer in dendritic_layers(model).items()
-        }
-
-
-def train_candidates(
-    model: nn.Module,
-    branches: dict[str, nn.Module],
-    epochs: Iterable[Iterable[Batch]],
-    config: DendriteConfig,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    on_epoch: Callable[[int, dict[str, Tensor]], None] = lambda epoch, scores: None,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Train `branches` to follow their neurons' errors while the model itself stands still, in evaluation mode.
-
-    Returns each layer's cascade weights (P, C, D) and final scores (P, C). The model's weights are not touched.
+    With `start`, for a net that has not been trained, t is `START_T` instead, so that they take part at once.
     """
     layers = dendritic_layers(model)
-    model.eval()
-    cascades, parameters = {}, []
-    for name, layer in layers.items():
-        P, C = neurons(layer.base)
-        earlier = len(layer.branches)
-        trained = layer.with_cascade and earlier > 0
-        cascades[name] = torch.zeros(P, C, earlier, requires_grad=trained)
-        branches[name].train()
-        parameters += list(branches[name].parameters()) + ([cascades[name]] if trained else [])
-    optimizer = torch.optim.Adam(parameters, lr=config.candidate_learning_rate)
-    smoothed = {name: SmoothedMoments() for name in layers}
-    for number, batches in enumerate(epochs):
-        for batch in batches:
-            total = torch.zeros(())
-            for name, (x, delta) in neuron_errors(model, batch, loss).items():
-                layer = layers[name]
-                with torch.no_grad():
-                    earlier_outputs = layer.dendrites(x)
-                a = layer.activate_branch(branches[name], cascades[name], x, earlier_outputs)
-                if not smoothed[name].sums:
-                    with torch.no_grad():
-                        smoothed[name].update(candidate_loss(a, delta, torch.ones(()), config.objective)[1])
-                sign = torch.sign(smoothed[name].read()[0])
-                value, batch_moments = candidate_loss(a, delta, sign, config.objective)
-                smoothed[name].update(batch_moments)
-                total = total + value
-            optimizer.zero_grad()
-            total.backward()
-            optimizer.step()
-        on_epoch(number, {name: smoothed[name].scores(config.objective) for name in layers})
-    optimizer.zero_grad()  # a frozen dendrite has no use for its last gradient, nor have copies of the model
-    for branch in branches.values():
-        branch.eval()
-    scores = {name: smoothed[name].scores(config.objective) for name in layers}
-    return {name: value.detach() for name, value in cascades.items()}, scores
+    for choice in choices:
+        layer = layers[choice.layer]
+        layer.add(choice.branch, choice.cascade, choice.spec)
+        if start:
+            m = choice.spec.units
+            with torch.no_grad():
+                layer.t[-1].fill_(START_T)
+                if m:  # unit j reaches neurons j, j + m, ... at first
+                    reach = torch.arange(layer.t[-1].shape[1])[:, None] % m == torch.arange(m)
+                    layer.t[-1].mul_(reach)
 
 
-def insert(
-    model: nn.Module, branches: dict[str, nn.Module], cascades: dict[str, Tensor] | None, *, frozen: bool
-) -> None:
-    """Add one dendrite to every neuron of the dendritic layers, with t = 0: the model's function does not change."""
-    for name, layer in dendritic_layers(model).items():
-        P, C = neurons(layer.base)
-        cascade = torch.zeros(P, C, len(layer.branches)) if cascades is None else cascades[name]
-        layer.add(branches[name], cascade, frozen=frozen)
+def fresh_choices(model: nn.Module, features: Tensor, config: DendriteConfig, seed: int) -> list[Choice]:
+    """One untrained set of dendrites for every dendritic layer, calibrated on `features` (P, B, T, F)."""
+    pools = draw_pools(model, features, config, seed, 1)
+    choices = []
+    for pool in pools:
+        choices.append(Choice(pool.layer, pool.spec, pool.branch.eval(), pool.cascade.detach()))
+    return choices
 
 
-def remove_stale_wrappers(model: nn.Module) -> None:
-    """Unwrap layers without a dendrite, so that a model that did not grow is the model it was."""
-    for name, layer in dendritic_layers(model).items():
-        if not len(layer.branches):
-            parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, layer.base)
+def grow_step(
+    model: nn.Module,
+    features: Tensor,
+    training: Callable[[], Iterable[Iterable[Batch]]],
+    held_out: Callable[[], Iterable[Batch]],
+    config: DendriteConfig,
+    seed: int,
+    loss: Loss,
+    price: Callable[[Choice], float],
+) -> StepReport:
+    """Grow `model` in place by one step; for mode "growth" it may end without a dendrite, and says so in the report.
+
+    Args:
+        features: (P, B, T, F) to calibrate candidates on.
+        training: gives the candidate phase's epochs.
+        held_out: gives batches of clips that those epochs leave out.
+        loss: logits (P, B, K), labels (P, B) -> (P, B).
+        price: of a choice, in `config.price`.
+    """
+    attach(model, config)
+    if not config.trains_candidates:
+        choices = fresh_choices(model, features, config, seed)
+        insert(model, choices, start=config.insertion == "start")
+        return StepReport(chosen=_described(choices))
+    pools = draw_pools(model, features, config, seed, config.candidates)
+    train_pools(model, pools, training(), config, loss)
+    if config.mode == "growth":
+        judge_pools(model, pools, held_out(), config, loss)
+        choices = select(pools, config, price)
+    else:
+        choices = take_all(pools, config)
+    several = len({(pool.layer, pool.spec.kind) for pool in pools}) > len({pool.layer for pool in pools})
+    scores = {
+        f"{pool.layer}.{pool.spec.kind}" if several else pool.layer: score(
+            pool.smoothed.read(), config.objective
+        ).amax(1).mean().item()
+        for pool in pools
+    }
+    insert(model, choices)
+    return StepReport(scores, _described(choices))
+
+
+def with_choice(model: nn.Module, choice: Choice) -> nn.Module:
+    """A copy of one member of `model` with `choice` inserted, to count what it costs folded; t is 1, as none is 0."""
+    single = copy.deepcopy(model)
+    layer = dendritic_layers(single)[choice.layer]
+    layer.add(copy.deepcopy(choice.branch), choice.cascade, replace(choice.spec, silent=False))
+    with torch.no_grad():
+        layer.t[-1].fill_(1.0)
+    return single
+
+
+def _described(choices: list[Choice]) -> dict[str, dict[str, Any]]:
+    return {
+        choice.layer: {
+            "kind": choice.spec.kind,
+            "units": choice.spec.units,
+            "gain": choice.gain,
+            "significance": choice.significance,
+        }
+        for choice in choices
+    }
+

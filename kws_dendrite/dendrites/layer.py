@@ -1,18 +1,67 @@
 """A layer and the dendrites of its neurons: z' = z + sum_j t_j * a_j, a_j = f(G_j(x) + sum_{e<j} c_je * a_e).
 
-G_j is a copy of the layer in structure with weights of its own, t_j and c_je one scalar a neuron. The layer stands
-behind its BatchNorm and before its nonlinearity, and its output's leading axes number the neurons: (P, C) here.
+G_j has weights of its own, t_j and c_je are one scalar a neuron; a set of m units that reach every neuron has a matrix
+T (C, m) in place of t. Joined as a gate, z' = z * (1 + t * a). The layer stands behind its BatchNorm and before its
+nonlinearity. Inside, outputs are (P, C, ...): members, neurons, samples; `Layout` brings other layers' there.
 """
 
-import copy
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kws_dendrite.dendrites.config import DendriteActivation
+from kws_dendrite.dendrites.config import DendriteActivation, Join
+from kws_dendrite.models.layers import SeparableBn
 
 NEURON_AXES = 2  # (P, C, ...)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What one set of dendrites is, beside its weights.
+
+    Attributes:
+        kind: a name of `config.KINDS`.
+        join: "add" or "gate".
+        activation: f.
+        units: m of a set that reaches every neuron through a matrix; 0 is one dendrite a neuron.
+        fan_in, taps, dilation: of the kinds that have them, else 0.
+        frozen: weights stay as they are, evaluated outside autograd: no gradient reaches them, nor passes through them
+            to the layers before; t still learns, as a weight of the neuron.
+        silent: t is held at 0 (a sham).
+    """
+
+    kind: str = "copy"
+    join: Join = "add"
+    activation: DendriteActivation = "relu"
+    units: int = 0
+    fan_in: int = 0
+    taps: int = 0
+    dilation: int = 0
+    frozen: bool = False
+    silent: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in a checkpoint."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a layer's output has its neurons: the first two axes of a population (`axis` None), or `axis` of a plain
+    torch layer's, which then counts as a population of one."""
+
+    axis: int | None = None
+
+    def inside(self, value: Tensor) -> Tensor:
+        """-> (P, C, ...)."""
+        return value if self.axis is None else value.movedim(self.axis, 0)[None]
+
+    def outside(self, value: Tensor) -> Tensor:
+        """The inverse."""
+        return value if self.axis is None else value[0].movedim(0, self.axis)
 
 
 def activate(u: Tensor, kind: DendriteActivation) -> Tensor:
@@ -26,123 +75,132 @@ def activate(u: Tensor, kind: DendriteActivation) -> Tensor:
     return F.hardtanh(u)
 
 
+@dataclass
+class Sources:
+    """What a dendrite may read: the layer's input `x`, what its last linear map reads, `drive`, and its output `z`,
+    (P, C, ...) inside the layer."""
+
+    x: Tensor
+    drive: Tensor
+    z: Tensor
+
+    def of(self, spec: Spec, channels_kept: bool) -> Tensor:
+        """What `spec`'s branch reads; a temporal one its own channel of the input where there is one, else z."""
+        if spec.kind == "temporal":
+            return self.x if channels_kept else self.z
+        return self.x if spec.kind in ("copy", "pool") else self.drive
+
+
 class Dendritic(nn.Module):
-    """`base` with D dendrites a neuron, D = 0 at first: whatever `base` maps, (P, C, ...) out.
+    """`base` with D sets of dendrites, none at first: whatever `base` maps."""
 
-    A frozen dendrite ("perforated") is evaluated outside autograd: no gradient reaches its weights, nor passes
-    through it to the layers before; its t still learns, as a weight of the neuron.
-    """
-
-    def __init__(self, base: nn.Module, activation: DendriteActivation = "relu", *, cascade: bool = False) -> None:
+    def __init__(
+        self,
+        base: nn.Module,
+        activation: DendriteActivation = "relu",
+        *,
+        cascade: bool = False,
+        layout: Layout | None = None,
+    ) -> None:
         super().__init__()
         self.base = base
         self.activation: DendriteActivation = activation
         self.with_cascade = cascade
+        self.layout = layout or Layout()
         self.branches = nn.ModuleList()
-        self.t = nn.ParameterList()  # D of (P, C)
+        self.t = nn.ParameterList()  # D of (P, C), or (P, C, m)
         self.cascade = nn.ParameterList()  # D of (P, C, j): from the earlier dendrites to the j-th
-        self.frozen: list[bool] = []
+        self.specs: list[Spec] = []
+
+    @property
+    def frozen(self) -> list[bool]:
+        """Of every set."""
+        return [spec.frozen for spec in self.specs]
 
     def forward(self, x: Tensor) -> Tensor:
-        z = self.base(x)
-        earlier: list[Tensor] = []
-        for j in range(len(self.branches)):
-            a = self._dendrite(j, x, earlier)
-            earlier.append(a)
-            z = z + per_neuron(self.t[j], a) * a
-        return z
+        if not len(self.branches):
+            return self.base(x)
+        sources = self.sources(x)
+        z = sources.z
+        for j, a in enumerate(self.dendrites(sources)):
+            z = join(z, self.t[j], a, self.specs[j])
+        return self.layout.outside(z)
 
-    def dendrites(self, x: Tensor) -> list[Tensor]:
-        """a_1 .. a_D, each of the layer's output shape."""
+    def sources(self, x: Tensor) -> Sources:
+        """The layer's input, the last linear map's input, and z without dendrites."""
+        if isinstance(self.base, SeparableBn):
+            drive = self.base.depthwise(x, self.base.dilation)
+            return Sources(x, drive, self.base.norm(self.base.pointwise(drive)))
+        return Sources(x, x, self.layout.inside(self.base(x)))
+
+    def dendrites(self, sources: Sources) -> list[Tensor]:
+        """a_1 .. a_D, each (P, C, ...) or (P, m, ...)."""
         earlier: list[Tensor] = []
-        for j in range(len(self.branches)):
-            earlier.append(self._dendrite(j, x, earlier))
+        for j, spec in enumerate(self.specs):
+            if spec.frozen:
+                with torch.no_grad():
+                    a = self.activate_branch(self.branches[j], spec, self.cascade[j], sources, earlier)
+            else:
+                a = self.activate_branch(self.branches[j], spec, self.cascade[j], sources, earlier)
+            earlier.append(a)
         return earlier
 
-    def _dendrite(self, j: int, x: Tensor, earlier: list[Tensor]) -> Tensor:
-        if self.frozen[j]:
-            with torch.no_grad():
-                return self.activate_branch(self.branches[j], self.cascade[j], x, earlier)
-        return self.activate_branch(self.branches[j], self.cascade[j], x, earlier)
-
-    def activate_branch(self, branch: nn.Module, cascade: Tensor, x: Tensor, earlier: list[Tensor]) -> Tensor:
+    def activate_branch(
+        self, branch: nn.Module, spec: Spec, cascade: Tensor, sources: Sources, earlier: list[Tensor]
+    ) -> Tensor:
         """f(G(x) + sum_e c_e * a_e) for a branch that need not be a part of this layer yet."""
-        u = branch(x)
+        u = branch(sources.of(spec, keeps_channels(self.base)))
+        if spec.kind not in ("temporal", "pool"):  # those two are at home in the layer's own layout
+            u = self.layout.inside(u)
         if self.with_cascade:
             for e, a in enumerate(earlier):
                 u = u + per_neuron(cascade[:, :, e], a) * a
-        return activate(u, self.activation)
+        a = activate(u, spec.activation)
+        return branch.pool(a) if spec.kind == "pool" else a
 
-    def add(self, branch: nn.Module, cascade: Tensor, *, frozen: bool) -> None:
-        """Take `branch` as the next dendrite of every neuron, with t = 0: the layer's function stays the same.
+    def add(self, branch: nn.Module, cascade: Tensor, spec: Spec | None = None, *, frozen: bool | None = None) -> None:
+        """Take `branch` as the next set of dendrites, with t = 0: the layer's function stays the same.
 
-        `cascade` is (P, C, D) for the D dendrites that are there already.
+        `cascade` is (P, C, D) for the D sets that are there already. Without a `spec` it is a copy of the layer.
         """
+        spec = spec or Spec(activation=self.activation, frozen=bool(frozen))
         # Beside the base's weights it has to follow their device and type.
         like = next(self.base.parameters())
+        P, C = cascade.shape[:2]
+        shape = (P, C, spec.units) if spec.units else (P, C)
         self.branches.append(branch)
-        self.t.append(nn.Parameter(torch.zeros(cascade.shape[:2], device=like.device, dtype=like.dtype)))
-        self.cascade.append(nn.Parameter(cascade.detach().clone(), requires_grad=not frozen))
-        self.frozen.append(frozen)
-        if frozen:
+        t = torch.zeros(shape, device=like.device, dtype=like.dtype)
+        self.t.append(nn.Parameter(t, requires_grad=not spec.silent))
+        self.cascade.append(nn.Parameter(cascade.detach().clone(), requires_grad=not spec.frozen))
+        self.specs.append(spec)
+        if spec.frozen:
             branch.requires_grad_(False)
             branch.eval()
 
     def train(self, mode: bool = True) -> "Dendritic":
         """A frozen dendrite keeps its BatchNorm's statistics, whatever the mode."""
         super().train(mode)
-        for branch, frozen in zip(self.branches, self.frozen, strict=True):
-            if frozen:
+        for branch, spec in zip(self.branches, self.specs, strict=True):
+            if spec.frozen:
                 branch.eval()
         return self
+
+
+def keeps_channels(base: nn.Module) -> bool:
+    """Whether neuron c of a temporal layer has a channel c of the input to look at."""
+    return isinstance(base, SeparableBn) and base.pointwise.weight.shape[1] == base.pointwise.weight.shape[2]
+
+
+def join(z: Tensor, t: Tensor, a: Tensor, spec: Spec) -> Tensor:
+    """z' from z (P, C, ...), t (P, C) and a (P, C, ...), or t (P, C, m) and a (P, m, ...)."""
+    if spec.units:
+        P, m = a.shape[:2]
+        y = torch.bmm(t, a.reshape(P, m, -1)).view(P, t.shape[1], *a.shape[2:])
+    else:
+        y = per_neuron(t, a) * a
+    return z * (1 + y) if spec.join == "gate" else z + y
 
 
 def per_neuron(value: Tensor, like: Tensor) -> Tensor:
     """(P, C) -> (P, C, 1, ...), to scale `like` neuron by neuron."""
     return value.reshape(*value.shape, *(1,) * (like.dim() - NEURON_AXES))
-
-
-def fresh_branch(base: nn.Module, x: Tensor, generator: torch.Generator) -> nn.Module:
-    """A copy of `base` in structure, weights drawn anew at its scale, outputs of mean 0 and deviation 1 on `x`.
-
-    The calibration is data-dependent initialisation (Mishkin & Matas 2016): a dendrite that starts saturated or
-    constant has no gradient to learn from.
-    """
-    branch = copy.deepcopy(base).requires_grad_(True)
-    with torch.no_grad():
-        for module in branch.modules():
-            is_norm = hasattr(module, "running_mean")
-            for name, parameter in module.named_parameters(recurse=False):
-                if is_norm:
-                    parameter.fill_(1.0 if name == "weight" else 0.0)
-                elif name == "bias":
-                    parameter.zero_()
-                else:
-                    noise = torch.randn(parameter.shape, generator=generator).to(parameter)
-                    parameter.copy_(noise * parameter.std())
-    calibrate(branch, x)
-    return branch
-
-
-@torch.no_grad()
-def calibrate(branch: nn.Module, x: Tensor) -> None:
-    """Set BatchNorm's statistics from `x`, or scale weight and bias, so that each neuron has mean 0, deviation 1."""
-    norms = [module for module in branch.modules() if hasattr(module, "running_mean")]
-    if norms:
-        momenta = [norm.momentum for norm in norms]
-        branch.train()
-        for norm in norms:
-            norm.momentum = 1.0
-        branch(x)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        branch.eval()
-        return
-    u = branch(x).flatten(NEURON_AXES)  # (P, C, samples)
-    std, mean = torch.std_mean(u, dim=-1)
-    std = std.clamp_min(1e-6)
-    branch.weight.div_(per_neuron(std, branch.weight))
-    if branch.bias is not None:
-        branch.bias.sub_(mean).div_(std)
-
-

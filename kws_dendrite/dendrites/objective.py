@@ -1,12 +1,17 @@
-"""What a candidate dendrite learns: to move with the error of the one neuron that it will feed.
+"""What a candidate dendrite learns: to move with the error of the neuron that it will feed.
 
-Perforated Backpropagation (arXiv 2501.18018, eq. 4), after Cascade-Correlation (Fahlman & Lebiere 1990): for neuron c
-with error delta = dL/dz' and candidate output a, over samples p,
+For neuron c with error delta = dL/dz' (L summed over clips) and candidate output a, over samples p:
 
-    S_c = | mean_p (a_p - mean a) (delta_p - mean delta) |            covariance
-    R_c = S_c / (std a * std delta)                                   correlation
+    covariance   S = | mean_p (a - mean a) (delta - mean delta) |       arXiv 2501.18018, eq. 4; Fahlman & Lebiere 1990
+    correlation  S / (std a * std delta)
+    partial      the correlation of what is left of a and of delta once z and the earlier dendrites are regressed out:
+                 a candidate that says again what the neuron says already ("substitutes" it) scores nothing
+    gain         1/2 (E_n g)^2 / E_n g^2 with g_n = sum of a~ delta over the samples of clip n, the gradient of clip n's
+                 loss by t: the decrease of the loss by one Newton step in t with the empirical Fisher information as
+                 curvature, in nats a clip, comparable across layers (as G^2 / (H + lambda) of gradient boosting)
 
-A minibatch's own covariance is mostly noise, so its sign is taken from moments smoothed over batches.
+A minibatch's own moments are mostly noise (a correlation of 1 / sqrt(n)); so objectives are evaluated at moments
+smoothed over batches, and only their gradient comes from the batch at hand.
 """
 
 from dataclasses import dataclass, field
@@ -16,58 +21,106 @@ from torch import Tensor
 
 from kws_dendrite.dendrites.config import Objective
 
-EPSILON = 1e-8  # keeps a constant candidate's or an error-free neuron's correlation at 0
+EPSILON = 1e-8  # keeps a constant candidate's or an error-free neuron's score at 0
 SMOOTHING = 0.99  # of the running moments; the published package names the same factor
+RIDGE = 1e-4  # of the regression on the neuron and its dendrites, relative to their variances
+
+Moments = dict[str, Tensor]
 
 
-def moments(a: Tensor, delta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Covariance of a with delta and the variances of both, (P, C) each, from a and delta (P, C, ...)."""
-    a, delta = a.flatten(2), delta.flatten(2)
-    a = a - a.mean(-1, keepdim=True)
-    delta = delta - delta.mean(-1, keepdim=True)
-    return (a * delta).mean(-1), a.square().mean(-1), delta.square().mean(-1)
+def moments(a: Tensor, delta: Tensor, others: Tensor | None = None) -> Moments:
+    """A batch's moments.
+
+    Args:
+        a: (P, K, A, B, ...) outputs of K candidates, one a neuron (A = C) or each for all neurons (A = 1).
+        delta: (P, C, B, ...) errors.
+        others: (P, C, R, B, ...) what each neuron has already, for the partial correlation.
+
+    Returns:
+        covariance (P, K, C), variance_a (P, K, A), variance_delta (P, C), first and second moment g1, g2 (P, K, C) of
+        the clips' gradients; with `others` also their covariances with a (P, K, C, R), delta (P, C, R), each other.
+    """
+    a, delta = a.flatten(4) if a.dim() > 4 else a[..., None], delta.flatten(3) if delta.dim() > 3 else delta[..., None]
+    a = a - a.mean((-2, -1), keepdim=True)  # (P, K, A, B, L)
+    centred = delta - delta.mean((-2, -1), keepdim=True)  # (P, C, B, L)
+    samples = a.shape[-1] * a.shape[-2]
+    g = _cross(a, delta)  # (P, K, C, B)
+    found = {
+        "covariance": g.sum(-1) / samples,
+        "variance_a": a.square().mean((-2, -1)),
+        "variance_delta": centred.square().mean((-2, -1)),
+        "g1": g.mean(-1),
+        "g2": g.square().mean(-1),
+    }
+    if others is not None:
+        others = others.flatten(4) if others.dim() > 4 else others[..., None]
+        others = others - others.mean((-2, -1), keepdim=True)  # (P, C, R, B, L)
+        found["others_a"] = torch.stack([_cross(a, one).sum(-1) for one in others.unbind(2)], -1) / samples
+        found["others_delta"] = torch.einsum("pcrbl,pcbl->pcr", others, centred) / samples
+        found["others"] = torch.einsum("pcrbl,pcsbl->pcrs", others, others) / samples
+    return found
 
 
-def correlation(covariance: Tensor, variance_a: Tensor, variance_delta: Tensor) -> Tensor:
-    """Signed correlation, (P, C); 0 where either variance vanishes."""
-    return covariance / torch.sqrt(variance_a * variance_delta + EPSILON**2)
+def _cross(a: Tensor, other: Tensor) -> Tensor:
+    """Sum over a clip's samples of a (P, K, A, B, L) times other (P, C, B, L): (P, K, C, B)."""
+    if a.shape[2] == other.shape[1]:
+        return torch.einsum("pkcbl,pcbl->pkcb", a, other)
+    return torch.einsum("pkbl,pcbl->pkcb", a[:, :, 0], other)
+
+
+def score(m: Moments, objective: Objective) -> Tensor:
+    """(P, K, C), at least 0: how well each candidate follows each neuron's error."""
+    if objective == "covariance":
+        return m["covariance"].abs()
+    if objective == "gain":
+        return 0.5 * m["g1"].square() / (m["g2"] + EPSILON**2)
+    covariance, variance_a, variance_delta = m["covariance"], m["variance_a"], m["variance_delta"]
+    if objective == "partial":
+        covariance, variance_a, variance_delta = _residual(m)
+    return (covariance / torch.sqrt(variance_a * variance_delta[:, None] + EPSILON**2)).abs()
+
+
+def _residual(m: Moments) -> tuple[Tensor, Tensor, Tensor]:
+    """Covariance and variances once the neuron's own output and its dendrites are regressed out: Schur complements."""
+    gram = m["others"]
+    ridge = RIDGE * gram.diagonal(dim1=-2, dim2=-1).clamp_min(EPSILON)
+    inverse = torch.linalg.inv(gram + torch.diag_embed(ridge))  # (P, C, R, R)
+    a, delta = m["others_a"], m["others_delta"]
+    solved = torch.einsum("pkcr,pcrs->pkcs", a, inverse)
+    covariance = m["covariance"] - torch.einsum("pkcs,pcs->pkc", solved, delta)
+    variance_a = m["variance_a"] - torch.einsum("pkcs,pkcs->pkc", solved, a)
+    variance_delta = m["variance_delta"] - torch.einsum("pcr,pcrs,pcs->pc", delta, inverse, delta)
+    return covariance, variance_a.clamp_min(0), variance_delta.clamp_min(0)
+
+
+def standard_score(m: Moments, clips: int) -> Tensor:
+    """(P, K, C): the mean gradient of t in its standard errors over `clips` clips; clips are independent, samples are
+    not, so it is clips that count."""
+    spread = (m["g2"] - m["g1"].square()).clamp_min(EPSILON**2)
+    return m["g1"].abs() / torch.sqrt(spread / clips)
 
 
 @dataclass
 class SmoothedMoments:
-    """Exponential averages of a layer's moments over batches, bias-corrected. `update` once a batch."""
+    """Exponential averages of a layer's moments over batches, bias-corrected; `decay` 1 is the plain mean."""
 
+    decay: float = SMOOTHING
     weight: float = 0.0
-    sums: list[Tensor] = field(default_factory=list)
+    sums: Moments = field(default_factory=dict)
 
-    def update(self, values: tuple[Tensor, Tensor, Tensor]) -> None:
+    def update(self, values: Moments) -> None:
         """Take one batch's moments."""
-        fresh = [value.detach() * (1 - SMOOTHING) for value in values]
-        self.sums = [s * SMOOTHING + v for s, v in zip(self.sums, fresh, strict=True)] if self.sums else fresh
-        self.weight = self.weight * SMOOTHING + (1 - SMOOTHING)
+        share = 1 - self.decay if self.decay < 1 else 1.0
+        fresh = {name: value.detach() * share for name, value in values.items()}
+        if self.sums:
+            fresh = {name: self.sums[name] * self.decay + value for name, value in fresh.items()}
+        self.sums = fresh
+        self.weight = self.weight * self.decay + share
 
-    def read(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Covariance, variance of a, variance of delta: (P, C) each."""
-        covariance, variance_a, variance_delta = (value / self.weight for value in self.sums)
-        return covariance, variance_a, variance_delta
+    def read(self) -> Moments:
+        """The averages."""
+        return {name: value / self.weight for name, value in self.sums.items()}
 
-    def scores(self, objective: Objective) -> Tensor:
-        """|covariance| or |correlation| of every neuron's candidate: (P, C)."""
-        covariance, variance_a, variance_delta = self.read()
-        if objective == "covariance":
-            return covariance.abs()
-        return correlation(covariance, variance_a, variance_delta).abs()
-
-
-def candidate_loss(a: Tensor, delta: Tensor, sign: Tensor, objective: Objective) -> tuple[Tensor, tuple]:
-    """Minus the summed signed objective of a batch, to minimise, and the batch's moments.
-
-    Args:
-        a: (P, C, ...) candidate outputs, with gradient.
-        delta: (P, C, ...) errors dL/dz', constant.
-        sign: (P, C) sign of the smoothed covariance; the gradient of |S| is sign(S) times that of S.
-    """
-    values = moments(a, delta)
-    covariance, variance_a, variance_delta = values
-    score = covariance if objective == "covariance" else correlation(covariance, variance_a, variance_delta.detach())
-    return -(sign * score).sum(), values
+    def with_gradient_of(self, values: Moments) -> Moments:
+        """The averages, with the gradient of one batch's moments."""
+        return {name: value + values[name] - values[name].detach() for name, value in self.read().items()}

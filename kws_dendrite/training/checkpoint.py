@@ -4,7 +4,6 @@ Never pickle. Reading checks that the file is whole, that every tensor is there 
 architecture asks for, and names the first that does not.
 """
 
-import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +15,16 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from kws_dendrite import __version__
-from kws_dendrite.dendrites.config import DendriteActivation
-from kws_dendrite.dendrites.growth import dendritic_layers, neurons
-from kws_dendrite.dendrites.layer import Dendritic
+from kws_dendrite.dendrites import Dendritic, Spec, dendritic_layers
+from kws_dendrite.dendrites.branches import PooledDense, empty_branch, neurons
+from kws_dendrite.dendrites.config import KINDS, DendriteActivation, Join
+from kws_dendrite.dendrites.places import join_pool
 from kws_dendrite.errors import CheckpointError, ConfigError
 from kws_dendrite.models import ModelConfig, build_model, config_from_json, config_to_json
 from kws_dendrite.output import write_bytes, write_json
 
-WEIGHTS, DESCRIPTION, FORMAT = "model.safetensors", "model.json", 1
+WEIGHTS, DESCRIPTION, FORMAT = "model.safetensors", "model.json", 2
+LARGEST_SET = 4096  # of a checkpoint's units, taps, ...: checked before anything is allocated
 
 
 @dataclass(frozen=True)
@@ -142,22 +143,39 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 def _describe_dendrites(model: nn.Module) -> dict[str, Any]:
     return {
-        name: {"activation": layer.activation, "cascade": layer.with_cascade, "frozen": list(layer.frozen)}
+        name: {
+            "cascade": layer.with_cascade,
+            "before_pool": isinstance(layer.base, PooledDense),
+            "sets": [spec.to_json() for spec in layer.specs],
+        }
         for name, layer in dendritic_layers(model).items()
     }
 
 
 def _rebuild_dendrites(model: nn.Module, described: dict[str, Any]) -> None:
     for name, settings in described.items():
-        if settings["activation"] not in get_args(DendriteActivation):
-            raise ConfigError(f"no dendrite has the activation {settings['activation']!r}")
+        if settings.get("before_pool"):
+            join_pool(model)
         base = model.get_submodule(name)
-        layer = Dendritic(base, settings["activation"], cascade=bool(settings["cascade"]))
+        layer = Dendritic(base, cascade=bool(settings["cascade"]))
         P, C = neurons(base)
-        for number, frozen in enumerate(settings["frozen"]):
-            layer.add(copy.deepcopy(base), torch.zeros(P, C, number), frozen=bool(frozen))
+        for number, fields in enumerate(settings["sets"]):
+            spec = _spec(fields)
+            layer.add(empty_branch(base, spec), torch.zeros(P, C, number), spec)
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, layer)
+
+
+def _spec(fields: dict[str, Any]) -> Spec:
+    spec = Spec(**fields)
+    for name, known in (("kind", KINDS), ("join", get_args(Join)), ("activation", get_args(DendriteActivation))):
+        if getattr(spec, name) not in known:
+            raise ConfigError(f"no dendrite has the {name} {getattr(spec, name)!r}")
+    for name in ("units", "fan_in", "taps", "dilation"):
+        value = getattr(spec, name)
+        if not isinstance(value, int) or not 0 <= value <= LARGEST_SET:
+            raise ConfigError(f"a dendrite's {name} is a whole number, 0 to {LARGEST_SET}; got {value!r}")
+    return spec
 
 
 def _fill(model: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:

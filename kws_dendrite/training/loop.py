@@ -215,8 +215,11 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     decayed, free = [], []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            # Biases, BatchNorm and t are (P, C); a weight has at least one axis more.
-            (decayed if parameter.dim() > 2 and "cascade" not in name else free).append(parameter)
+            # Biases, BatchNorm and t are (P, C); a weight has at least one axis more. What a dendrite has is small
+            # by nature and its t starts at 0: decay would hold it there.
+            own = name.split(".")
+            is_dendrite = any(part in ("branches", "t", "cascade") for part in own)
+            (decayed if parameter.dim() > 2 and not is_dendrite else free).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=ADAM_BETAS, fused=True)
 

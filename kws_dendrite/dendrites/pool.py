@@ -1,0 +1,247 @@
+"""Pools of candidates: several for every neuron of every layer, one tensor a layer, trained while the net stands still.
+
+    draw_pools -> train_pools -> judge_pools -> (selection) -> Choice -> insert
+
+A pool of K candidates a neuron is a branch of P * K members; units that reach every neuron are a branch of more rows.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from kws_dendrite.dendrites.branches import available, draw, empty_branch, neurons, separate_neurons
+from kws_dendrite.dendrites.config import ANY_KIND, DendriteConfig
+from kws_dendrite.dendrites.layer import Dendritic, Sources, Spec, keeps_channels
+from kws_dendrite.dendrites.objective import Moments, SmoothedMoments, moments, score
+from kws_dendrite.dendrites.places import Batch, captured, dendritic_layers, neuron_errors
+from kws_dendrite.errors import ConfigError
+
+CHOICE = ("lean", "temporal", "lowrank")  # of kind "any": the three that fold to fewer parameters than another copy
+Loss = Callable[[Tensor, Tensor], Tensor]  # logits (P, B, K), labels (P, B) -> (P, B)
+
+
+@dataclass
+class Pool:
+    """The candidates of one kind at one layer.
+
+    Attributes:
+        layer: its name.
+        spec: of the dendrites to be; `units` above 0 is how many candidates of that kind there are.
+        branch: all candidates' weights.
+        size: K, branches a member; 1 where `spec.units` counts the candidates.
+        cascade: (P * K, C, D) from the neuron's earlier dendrites.
+        smoothed: running moments of the candidate phase.
+        judged: moments over held-out clips, and how many those were.
+    """
+
+    layer: str
+    spec: Spec
+    branch: nn.Module
+    size: int
+    cascade: Tensor
+    smoothed: SmoothedMoments = field(default_factory=SmoothedMoments)
+    judged: SmoothedMoments = field(default_factory=lambda: SmoothedMoments(decay=1.0))
+    judged_clips: int = 0
+
+    def outputs(self, layer: Dendritic, sources: Sources, earlier: list[Tensor]) -> Tensor:
+        """(P, K, C, B, ...), or (P, m, 1, B, ...) for units that reach every neuron."""
+        wide = Sources(*(_repeated(value, self.size) for value in (sources.x, sources.drive, sources.z)))
+        earlier = [_repeated(value, self.size) for value in earlier]
+        a = layer.activate_branch(self.branch, self.spec, self.cascade, wide, earlier)
+        if self.spec.units:
+            return a[:, :, None]
+        return a.unflatten(0, (-1, self.size))
+
+
+def _repeated(value: Tensor, times: int) -> Tensor:
+    return value if times == 1 else value.repeat_interleave(times, 0)
+
+
+def kinds_for(layer: Dendritic, config: DendriteConfig) -> list[Spec]:
+    """What `config` asks for and the layer can take: one spec, or for kind "any" all that there are.
+
+    For "lowrank" the spec has the pool's units, `candidates` times `rank`.
+    """
+    kinds = CHOICE if config.kind == ANY_KIND else (config.kind,)
+    specs = [make_spec(kind, config) for kind in kinds]
+    return [spec for spec in specs if available(layer.base, spec) is None]
+
+
+def make_spec(kind: str, config: DendriteConfig) -> Spec:
+    """The spec of one kind."""
+    return Spec(
+        kind=kind,
+        join=config.join,
+        activation=config.activation,
+        units=config.rank * config.candidates if kind == "lowrank" else 0,
+        fan_in=config.fan_in if kind == "sparse" else 0,
+        taps=config.taps if kind == "temporal" else 0,
+        dilation=config.dilation if kind == "temporal" else 0,
+        frozen=config.frozen,
+        silent=config.mode == "sham",
+    )
+
+
+def draw_pools(model: nn.Module, features: Tensor, config: DendriteConfig, seed: int, size: int) -> list[Pool]:
+    """Fresh candidates for every dendritic layer, calibrated on `features` (P, B, T, F), `size` of them a neuron.
+
+    Member p's candidates depend on (seed, p) alone, whatever P is.
+
+    Raises:
+        ConfigError: no layer can take this kind; says why, layer by layer.
+    """
+    training = model.training
+    model.eval()
+    pools = []
+    layers = dendritic_layers(model)
+    with torch.no_grad(), captured(model) as seen:
+        model(features)
+        for number, (name, layer) in enumerate(layers.items()):
+            sources = layer.sources(seen[name][0])
+            P, C = neurons(layer.base)
+            for spec in kinds_for(layer, config):
+                times = 1 if spec.units else size
+                if spec.units:
+                    spec = replace(spec, units=config.rank * size)
+                branch = _widened(empty_branch(layer.base, spec), times)
+                generators = [
+                    torch.Generator().manual_seed(_stream(seed, p, number, k)) for p in range(P) for k in range(times)
+                ]
+                read = _repeated(sources.of(spec, keeps_channels(layer.base)), times)
+                draw(branch, layer.base, read, generators)
+                earlier = len(layer.branches)
+                cascade = torch.zeros(P * times, C, earlier, requires_grad=layer.with_cascade and earlier > 0)
+                pools.append(Pool(name, spec, branch, times, cascade))
+    model.train(training)
+    if not pools:
+        reasons = {name: available(layer.base, make_spec(config.kind, config)) for name, layer in layers.items()}
+        raise ConfigError(
+            f"no layer can take dendrites of kind {config.kind!r}: "
+            + "; ".join(f"{name}: {why}" for name, why in reasons.items())
+        )
+    return pools
+
+
+def _stream(seed: int, member: int, layer: int, candidate: int) -> int:
+    return ((seed * 1009 + member) * 131 + layer) * 257 + candidate
+
+
+@torch.no_grad()
+def _widened(branch: nn.Module, times: int) -> nn.Module:
+    """Every member `times` times."""
+    for module in branch.modules():
+        for name, value in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+            wide = _repeated(value, times)
+            setattr(module, name, nn.Parameter(wide) if isinstance(value, nn.Parameter) else wide)
+    return branch
+
+
+def train_pools(
+    model: nn.Module,
+    pools: list[Pool],
+    epochs: Iterable[Iterable[Batch]],
+    config: DendriteConfig,
+    loss: Loss,
+    on_epoch: Callable[[int, dict[str, Tensor]], None] = lambda epoch, scores: None,
+) -> None:
+    """Train all candidates to follow their neurons' errors, the model itself in evaluation mode and not touched."""
+    layers = dendritic_layers(model)
+    training = model.training
+    model.eval()
+    parameters: list[Tensor] = []
+    for pool in pools:
+        pool.branch.train()
+        parameters += [*pool.branch.parameters(), *([pool.cascade] if pool.cascade.requires_grad else [])]
+    optimizer = torch.optim.Adam(parameters, lr=config.candidate_learning_rate)
+    for number, batches in enumerate(epochs):
+        for batch in batches:
+            total = torch.zeros(())
+            for pool, batch_moments in _each(model, layers, pools, batch, loss, config.objective):
+                if not pool.smoothed.sums:
+                    pool.smoothed.update(batch_moments)
+                smoothed = pool.smoothed.with_gradient_of(batch_moments)
+                pool.smoothed.update(batch_moments)
+                total = total - score(smoothed, config.objective).sum()
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+        on_epoch(number, {pool.layer: score(pool.smoothed.read(), config.objective) for pool in pools})
+    optimizer.zero_grad()  # a frozen dendrite has no use for its last gradient, nor have copies of the model
+    for pool in pools:
+        pool.branch.eval()
+        pool.cascade = pool.cascade.detach()
+    model.train(training)
+
+
+@torch.no_grad()
+def judge_pools(
+    model: nn.Module, pools: list[Pool], batches: Iterable[Batch], config: DendriteConfig, loss: Loss
+) -> None:
+    """Moments of every candidate over clips that it was not trained on."""
+    layers = dendritic_layers(model)
+    training = model.training
+    model.eval()
+    for batch in batches:
+        with torch.enable_grad():
+            found = [
+                (pool, {name: value.detach() for name, value in m.items()})
+                for pool, m in _each(model, layers, pools, batch, loss, config.objective)
+            ]
+        for pool, batch_moments in found:
+            pool.judged.update(batch_moments)
+            pool.judged_clips += batch[1].shape[1]
+    model.train(training)
+
+
+def _each(
+    model: nn.Module, layers: dict[str, Dendritic], pools: list[Pool], batch: Batch, loss: Loss, objective: str
+) -> Iterator[tuple[Pool, Moments]]:
+    """Every pool's moments of one batch. The error of a gate's t is z times the neuron's."""
+    errors = neuron_errors(model, batch, loss)
+    shared: dict[str, tuple[Sources, list[Tensor]]] = {}
+    for pool in pools:
+        layer = layers[pool.layer]
+        x, delta = errors[pool.layer]
+        if pool.layer not in shared:
+            with torch.no_grad():
+                sources = layer.sources(x)
+                shared[pool.layer] = sources, layer.dendrites(sources)
+        sources, earlier = shared[pool.layer]
+        if pool.spec.join == "gate":
+            delta = delta * sources.z
+        others = None
+        if objective == "partial":
+            own = [a for a, spec in zip(earlier, layer.specs, strict=True) if not spec.units]
+            others = torch.stack([sources.z, *own], 2)
+        yield pool, moments(pool.outputs(layer, sources, earlier), delta, others)
+
+
+@torch.no_grad()
+def pick(pool: Pool, best: Tensor) -> tuple[nn.Module, Tensor]:
+    """The branch of the candidates `best` (P, C) of every neuron, and its cascade weights (P, C, D).
+
+    Where neurons share weights (the depthwise half of a separable copy) a member takes one candidate for all of them:
+    the one that most of its neurons would take.
+    """
+    branch = copy.deepcopy(pool.branch)
+    if pool.spec.units:
+        return branch, pool.cascade
+    if not separate_neurons(branch):
+        best = best.mode(1, keepdim=True).values.expand_as(best)
+    for module in branch.modules():
+        for name, value in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+            taken = _pick(value.unflatten(0, (-1, pool.size)), best)
+            setattr(module, name, nn.Parameter(taken) if isinstance(value, nn.Parameter) else taken)
+    return branch, _pick(pool.cascade.unflatten(0, (-1, pool.size)), best)
+
+
+def _pick(value: Tensor, best: Tensor) -> Tensor:
+    """(P, K, C, ...) -> (P, C, ...)."""
+    if value.dim() < 3 or value.shape[2] != best.shape[1]:  # no neuron axis: shared by a member's neurons
+        return value[torch.arange(len(value)), best[:, 0]]
+    index = best.reshape(best.shape[0], 1, best.shape[1], *(1,) * (value.dim() - 3))
+    return torch.gather(value, 1, index.expand(-1, -1, -1, *value.shape[3:]))[:, 0]
+
