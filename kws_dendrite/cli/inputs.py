@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,8 +77,7 @@ def load_features(choice: Choice, console: Console) -> FeatureBank:
         for name, given in (("--keywords", choice.keywords), ("--set", choice.settings)):
             if given:
                 raise ConfigError(f"{choice.data} holds features that are computed already; leave {name} out")
-        bank = load_block_arrays(choice.data, choice.coefficients)
-        return replace(bank, frontend={"coefficients": choice.coefficients})  # all that is known of it
+        return load_block_arrays(choice.data, choice.coefficients)
     config = configure(choice.frontend, parse_assignments(choice.settings))
     dataset = load_dataset(choice.data, task_of(choice, config.sampling_freq))
     with bar(console) as progress:

@@ -6,50 +6,75 @@ from pathlib import Path
 import numpy as np
 
 from kws_dendrite.data.bank import FeatureBank
-from kws_dendrite.data.layout import read_object
+from kws_dendrite.data.block_info import INFO, BlockInfo, class_names, read_info
+from kws_dendrite.data.block_labels import read_labels
+from kws_dendrite.data.block_split import read_sample_ids, split_by_sample
 from kws_dendrite.errors import ConfigError, DataError
 
+# Deviation of the clips' means over the mean deviation within a clip. Speech Commands, 16 kHz: MFCC with Studio's CMVN
+# gives 0.0004 (window 101) to 0.011 (window 21), MFCC without it 0.10, MFE 0.58.
+LEVEL_SHARE = 0.04
+FEWEST, MOST = 8, 128  # coefficients a frame that a hint offers
 
-def load_block_arrays(folder: Path | str, coefficients: int = 13) -> FeatureBank:
+
+def load_block_arrays(folder: Path | str, coefficients: int = 13, info: BlockInfo | None = None) -> FeatureBank:
     """Read `X_split_{train,test}.npy` and `Y_split_{train,test}.npy`; Edge Impulse's "test" here is validation.
 
-    Labels are one-hot rows, class indices (N,) from 0, or the structured (N, 4) form whose first column is the
-    label's index counted from 1. Class names come from `train_input.json`, else they are "0", "1", ...
+    Labels are one-hot rows, class indices (N,) counted from 0 or from 1, or (N, 4) rows whose first column is the
+    label's index counted from 1: `summary["label_form"]` says which. Where `sample_id_details.json` (or those rows)
+    shows windows of one recording on both sides, the split is drawn anew by recording: `summary["split"]`. Class names
+    come from `train_input.json`, else they are "0", "1", ...
 
     Args:
         folder: the block's data directory.
-        coefficients: features per frame, which the arrays do not tell; X's columns must divide by it.
+        coefficients: features per frame, which flat arrays do not tell; X's columns must divide by it. Arrays
+            (N, T, F) do tell, and their F counts.
+        info: what `train_input.json` says; read from the folder unless given.
 
     Raises:
-        DataError: an array is missing, truncated, of a wrong shape, or holds NaN.
+        DataError: an array is missing, empty, truncated, of a wrong shape, or holds NaN; labels that cannot be read.
         ConfigError: the columns do not divide by `coefficients`.
     """
     folder = Path(folder)
-    train, validation = (_features(folder / f"X_split_{split}.npy", coefficients) for split in ("train", "test"))
-    if train.shape[1:] != validation.shape[1:]:
-        raise DataError(f"{folder}: train clips have {train.shape[1:]} features, test clips {validation.shape[1:]}")
-    raw = {split: _load(folder / f"Y_split_{split}.npy") for split in ("train", "test")}
-    structured = all(_is_structured(values) for values in raw.values())
-    labels = {split: _indices(values, folder / f"Y_split_{split}.npy", structured) for split, values in raw.items()}
-    for split, features in (("train", train), ("test", validation)):
-        if len(features) != len(labels[split]):
-            raise DataError(f"{folder}: X_split_{split}.npy has {len(features)} rows, its labels {len(labels[split])}")
-    width = max((values.shape[1] for values in raw.values() if values.ndim == 2 and not structured), default=0)
-    classes = max(width, *(int(values.max()) + 1 for values in labels.values()))
-    names = _names(folder, classes)
-    present = np.unique(labels["train"])
+    info = info or read_info(folder / INFO)
+    paths = {split: folder / f"X_split_{split}.npy" for split in ("train", "test")}
+    features = {split: _features(path, coefficients) for split, path in paths.items()}
+    if features["train"].shape[1:] != features["test"].shape[1:]:
+        shapes = [" x ".join(map(str, values.shape[1:])) for values in features.values()]
+        raise DataError(f"{folder}: train clips have {shapes[0]} features, test clips {shapes[1]}")
+    label_paths = {split: folder / f"Y_split_{split}.npy" for split in paths}
+    raw = {split: _load(path) for split, path in label_paths.items()}
+    for split, values in raw.items():
+        if len(values) != len(features[split]):
+            raise DataError(f"{folder}: X_split_{split}.npy has {len(features[split])} rows, its labels {len(values)}")
+    labels = read_labels(raw, label_paths, None if info.classes is None else len(info.classes))
+    names = class_names(info, labels.classes)
+    ids = read_sample_ids(folder, {split: len(values) for split, values in features.items()})
+    split = split_by_sample(labels.samples if ids is None else ids, labels.indices, fixed=info.custom_split)
+    x = np.concatenate([features["train"], features["test"]])
+    y = np.concatenate([labels.indices["train"], labels.indices["test"]])
+    present = np.unique(y[split.train])
     if len(present) < 2:
         raise DataError(f"{folder} has one class alone ({names[int(present[0])]}); at least two are needed")
-    digest = hashlib.sha256(train.tobytes() + validation.tobytes()).hexdigest()
+    train, validation = x[split.train], x[split.validation]
+    frontend = {"coefficients": x.shape[2]} | ({"keeps_level": True} if keeps_level(train) else {})
     summary = {
         "name": folder.resolve().name,
         "layout": "block_arrays",
         "synthetic": False,
         "labels": list(names),
         "clips": {"train": len(train), "validation": len(validation), "test": 0},
-        "digest": digest,
+        "digest": hashlib.sha256(train.tobytes() + validation.tobytes()).hexdigest(),
+        "label_form": labels.form,
+        "split": split.note,
     }
-    return FeatureBank(train[None], labels["train"], validation, labels["test"], names, {}, summary)
+    return FeatureBank(train[None], y[split.train], validation, y[split.validation], names, frontend, summary)
+
+
+def keeps_level(features: np.ndarray) -> bool:
+    """Whether clips (N, T, F) differ in their overall level, as MFE's do and MFCC's without its CMVN."""
+    level = float(features.mean(axis=(1, 2), dtype=np.float64).std())
+    return level > LEVEL_SHARE * float(features.std(axis=(1, 2), dtype=np.float64).mean())
 
 
 def _load(path: Path) -> np.ndarray:
@@ -63,15 +88,22 @@ def _load(path: Path) -> np.ndarray:
 
 
 def _features(path: Path, coefficients: int) -> np.ndarray:
-    """float32 (N, T, F) from (N, T * F) or anything that flattens to it."""
+    """float32 (N, T, F) from (N, T, F), (N, T * F) or anything that flattens to it."""
     values = _load(path)
-    if values.ndim < 2 or len(values) == 0 or values.dtype.kind not in "fiu":
+    if values.ndim < 2 or values.dtype.kind not in "fiu" or (not values[:1].size and len(values)):
         raise DataError(f"{path} has shape {values.shape} of {values.dtype}; expected numbers (clips, features)")
+    if not len(values):
+        what = "train" if path.name == "X_split_train.npy" else "validate"
+        raise DataError(
+            f"{path} has no clip to {what} on; set the validation set size in Studio above 0 %, below 100 %"
+        )
+    if values.ndim == 3 or (values.ndim == 4 and values.shape[3] == 1):
+        coefficients = values.shape[2]
     flat = np.ascontiguousarray(values.reshape(len(values), -1), np.float32)
     if coefficients < 1 or flat.shape[1] % coefficients:
         raise ConfigError(
             f"{path} has {flat.shape[1]} features a clip, no multiple of {coefficients} coefficients a frame; "
-            "name the front end's number of coefficients"
+            f"name the front end's number of coefficients{_divisors(flat.shape[1])}"
         )
     bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
     if len(bad):
@@ -79,36 +111,7 @@ def _features(path: Path, coefficients: int) -> np.ndarray:
     return flat.reshape(len(flat), -1, coefficients)
 
 
-def _is_structured(values: np.ndarray) -> bool:
-    """Whether labels are (N, 4): label index from 1, sample id, start ms, end ms; one-hot rows of four are not."""
-    if values.ndim != 2 or values.shape[1] != 4 or np.any(values != np.rint(values)):
-        return False
-    return bool(values.max(initial=0) > 1 or np.any(values.sum(axis=1) != 1))
-
-
-def _indices(values: np.ndarray, path: Path, structured: bool) -> np.ndarray:
-    if values.dtype.kind not in "fiub" or values.ndim not in (1, 2) or len(values) == 0:
-        raise DataError(f"{path} has shape {values.shape} of {values.dtype}; expected one-hot rows or class indices")
-    if structured:
-        found = values[:, 0] - 1
-    elif values.ndim == 1 or values.shape[1] == 1:
-        found = values.reshape(-1)
-    else:
-        if np.any((values != 0) & (values != 1)) or np.any(values.sum(axis=1) != 1):
-            raise DataError(f"{path} has rows that are not one-hot; expected a single 1 in each, or (N, 4) label rows")
-        found = values.argmax(axis=1)
-    indices = found.astype(np.int64)
-    if np.any(indices != found) or indices.min() < 0:
-        raise DataError(f"{path} holds labels that are no class indices (smallest {found.min()})")
-    return indices
-
-
-def _names(folder: Path, classes: int) -> tuple[str, ...]:
-    info = folder / "train_input.json"
-    if info.is_file():
-        listed = read_object(info).get("classes")
-        if isinstance(listed, list) and len(listed) >= classes:
-            return tuple(str(name) for name in listed)
-        many = len(listed) if isinstance(listed, list) else "no"
-        raise DataError(f"{info} lists {many} classes, the labels have {classes}; fetch the data again")
-    return tuple(str(number) for number in range(classes))
+def _divisors(features: int) -> str:
+    """Numbers that would do, as the end of a message."""
+    found = [str(number) for number in range(FEWEST, MOST + 1) if features % number == 0 and number < features]
+    return f" (these divide: {', '.join(found)})" if found else ""

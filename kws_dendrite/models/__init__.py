@@ -82,7 +82,7 @@ def configure_model(
 ) -> ModelConfig:
     """An architecture from text settings, its input and output from the data.
 
-    On an MFE front end, which keeps the clip's level, the separable family removes the mean unless told otherwise.
+    On features that keep the clip's level, the separable family removes the mean unless told otherwise.
 
     Raises:
         ConfigError: an unknown family or setting; names the nearest known one.
@@ -92,6 +92,11 @@ def configure_model(
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"unknown model family {family!r}{hint}; known: {', '.join(FAMILIES)}")
     texts = dict(settings)
-    if family == "separable" and frontend.get("block") == "mfe":
+    if family == "separable" and keeps_level(frontend):
         texts.setdefault("remove_mean", "true")
     return parse_settings(FAMILIES[family], texts, frames=frames, coefficients=coefficients, classes=classes)
+
+
+def keeps_level(frontend: Mapping[str, Any]) -> bool:
+    """Whether a front end's features keep the clip's level: MFE's do, and arrays of features that were seen to."""
+    return frontend.get("block") == "mfe" or bool(frontend.get("keeps_level"))

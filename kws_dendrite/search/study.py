@@ -20,7 +20,7 @@ from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import ConfigError, OutputError
 from kws_dendrite.fold import fold
-from kws_dendrite.models import build_model, config_to_json
+from kws_dendrite.models import build_model, config_to_json, keeps_level
 from kws_dendrite.plain import cost
 from kws_dendrite.search.front import TrialResult
 from kws_dendrite.search.journal import open_journal
@@ -160,7 +160,7 @@ class Search:
         start = time.perf_counter()
         trial = study.ask()
         _, T, F = self.bank.validation.shape
-        level_stays = self.bank.frontend.get("block") == "mfe"
+        level_stays = keeps_level(self.bank.frontend)
         proposal = suggest(trial, self.space, arm, T, F, len(self.bank.labels), remove_mean=level_stays)
         growth = proposal.growth
         restarts = 0 if growth else 1
