@@ -14,7 +14,7 @@ def _one_hot(labels):
 
 
 def _structured(labels):
-    columns = [labels + 1, 100 + np.arange(len(labels)), 0 * labels, 0 * labels + 1000]
+    columns = [labels + 1, 100 * len(labels) + np.arange(len(labels)), 0 * labels, 0 * labels + 1000]
     return np.stack(columns, axis=1).astype(np.int32)
 
 
@@ -85,6 +85,11 @@ def _one_class(folder):
         np.save(folder / f"Y_split_{split}.npy", 0 * labels)
 
 
+def _negative(folder):
+    for split, labels in LABELS.items():
+        np.save(folder / f"Y_split_{split}.npy", -labels)
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -94,7 +99,8 @@ def _one_class(folder):
         (_one_class, "one class alone"),
         (lambda folder: (folder / "Y_split_test.npy").unlink(), r"Y_split_test\.npy does not exist"),
         (lambda folder: np.save(folder / "Y_split_test.npy", np.arange(2)), "X_split_test.npy has 3 rows"),
-        (lambda folder: np.save(folder / "Y_split_test.npy", -np.arange(3)), "no class indices"),
+        (lambda folder: np.save(folder / "Y_split_test.npy", -np.arange(3)), "of different forms"),
+        (_negative, r"no class indices \(smallest -2\)"),
         (lambda folder: np.save(folder / "Y_split_test.npy", np.full((3, 3), 0.3)), "not one-hot"),
         (lambda folder: np.save(folder / "X_split_test.npy", np.zeros((3, 26))), "features"),
         (lambda folder: np.save(folder / "X_split_test.npy", np.zeros(3)), "expected numbers"),
