@@ -1,4 +1,4 @@
-"""One audio file to int16 samples: any format, rate and channel count that libsndfile reads."""
+"""One audio file to int16 samples: any format, rate and channel count that libsndfile reads; acquisition files too."""
 
 from math import gcd
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from kws_dendrite.data.acquisition import is_acquisition, probe_acquisition, read_acquisition
 from kws_dendrite.errors import DataError
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
@@ -25,6 +26,8 @@ def probe_audio(path: Path) -> float:
     Raises:
         DataError: missing, unreadable, not audio, no samples; the message names the clip.
     """
+    if is_acquisition(path):
+        return probe_acquisition(path)
     try:
         with soundfile.SoundFile(path) as file:
             frames, rate = file.frames, file.samplerate
@@ -45,6 +48,11 @@ def read_audio(path: Path, sampling_freq: int) -> np.ndarray:
     Raises:
         DataError: missing, unreadable, not audio, no samples, NaN or infinite samples; the message names the clip.
     """
+    if is_acquisition(path):
+        samples, rate = read_acquisition(path)
+        return (
+            samples if rate == sampling_freq else to_int16(_resample(samples.astype(np.float64), rate, sampling_freq))
+        )
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
@@ -61,11 +69,15 @@ def read_audio(path: Path, sampling_freq: int) -> np.ndarray:
     if not np.isfinite(samples).all():
         raise DataError(f"{path} holds NaN or infinite samples; remove it or export it again")
     if rate != sampling_freq:
-        from scipy.signal import resample_poly  # a second to import, and most data needs no resampling
-
-        common = gcd(rate, sampling_freq)
-        samples = resample_poly(samples, sampling_freq // common, rate // common)
+        samples = _resample(samples, rate, sampling_freq)
     return to_int16(samples * FULL_SCALE)
+
+
+def _resample(samples: np.ndarray, rate: int, sampling_freq: int) -> np.ndarray:
+    from scipy.signal import resample_poly  # a second to import, and most data needs no resampling
+
+    common = gcd(rate, sampling_freq)
+    return resample_poly(samples, sampling_freq // common, rate // common)
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@ import json
 from collections import Counter
 
 import pytest
-from clip_folders import edge_impulse, tone, write
+from clip_folders import edge_impulse
 
 from kws_dendrite.data import load_dataset
 from kws_dendrite.errors import DataError
@@ -36,30 +36,81 @@ def _rewrite(folder, files):
     (folder / "info.labels").write_text(json.dumps({"version": 1, "files": files}))
 
 
-def test_unlabelled_and_foreign_files_are_left_out_with_a_note(tmp_path):
+def _add(folder, *entries):
+    _rewrite(folder, [*_entries(folder), *entries])
+
+
+def test_what_has_no_single_label_or_is_no_audio_is_left_out_and_named(tmp_path):
     edge_impulse(tmp_path, "root")
     files = _entries(tmp_path)
     files[0]["label"] = {"type": "unlabeled"}
-    files.append({"path": "training/motion.cbor", "category": "training", "label": {"type": "label", "label": "noise"}})
+    files[1]["label"] = {"type": "label", "label": " "}
+    pieces = [
+        {"label": "noise", "startIndex": 0, "endIndex": 500},
+        {"label": "yes", "startIndex": 500, "endIndex": 999},
+    ]
+    files[2]["label"] = {"type": "multi-label", "labels": pieces}
+    files.append({"path": "training/photo.png", "category": "training", "label": "noise"})
+    files.append({"path": "training/odd.wav", "category": "anomaly", "label": "noise"})
+    files.append(dict(files[5]))
     _rewrite(tmp_path, files)
     dataset = load_dataset(tmp_path)
-    assert len(dataset.clips) == 47
-    assert any("1 clips have no label" in note for note in dataset.notes)
-    assert any("1 files are not audio" in note for note in dataset.notes)
-
-
-def test_a_multi_label_clip_gives_its_pieces(tmp_path):
-    edge_impulse(tmp_path, "root")
-    write(tmp_path / "training" / "long.wav", tone(4.0))
-    pieces = [
-        {"label": "noise", "startIndex": 0, "endIndex": 1000},
-        {"label": "helloworld", "startIndex": 1500, "endIndex": 3500},
+    assert len(dataset.clips) == 45
+    assert [note for note in dataset.notes if note.startswith("left out")] == [
+        "left out, no label: 2 (training/clip0000.wav, training/clip0001.wav)",
+        "left out, several labels in one clip: 1 (training/clip0002.wav)",
+        "left out, not audio: 1 (training/photo.png)",
+        "left out, category anomaly: 1 (training/odd.wav)",
+        "left out, listed twice: 1 (training/clip0005.wav)",
     ]
-    entry = {"path": "training/long.wav", "category": "training", "label": {"type": "multi-label", "labels": pieces}}
-    _rewrite(tmp_path, [*_entries(tmp_path), entry])
+
+
+def test_many_left_out_are_counted_after_five(tmp_path):
+    edge_impulse(tmp_path, "root")
+    files = _entries(tmp_path)
+    for entry in files[:8]:
+        entry["label"] = {"type": "unlabeled"}
+    _rewrite(tmp_path, files)
+    note = next(note for note in load_dataset(tmp_path).notes if note.startswith("left out"))
+    assert note.endswith("training/clip0004.wav and 3 more)") and "no label: 8" in note
+
+
+def test_metadata_name_the_speaker_and_divide_the_training_part(tmp_path):
+    edge_impulse(tmp_path, "root")
+    files = _entries(tmp_path)
+    for number, entry in enumerate(files):
+        entry["metadata"] = {"speaker": f"s{number % 6}", "partition": "validation" if number % 4 == 0 else "train"}
+    _rewrite(tmp_path, files)
     dataset = load_dataset(tmp_path)
-    found = [(dataset.labels[clip.label], clip.start) for clip in dataset.clips if clip.name == "training/long.wav"]
-    assert sorted(found) == [("helloworld", 24000), ("helloworld", 40000), ("noise", 0)]
+    wanted = {entry["path"]: entry for entry in files}
+    for clip in dataset.clips:
+        entry = wanted[clip.name]
+        assert clip.speaker == entry["metadata"]["speaker"]
+        category = "test" if entry["category"] == "testing" else entry["metadata"]["partition"]
+        assert clip.partition == category  # Studio's category wins over what the metadata say
+
+
+def test_without_a_partition_in_the_metadata_speakers_stay_together(tmp_path):
+    edge_impulse(tmp_path, "root", counts=(40, 4))
+    files = _entries(tmp_path)
+    for number, entry in enumerate(files):
+        entry["metadata"] = {"speaker": f"{entry['category']}{number % 20}", "partition": "elsewhere"}
+    _rewrite(tmp_path, files)
+    found = {}
+    for clip in load_dataset(tmp_path).clips:
+        assert found.setdefault(clip.speaker, clip.partition) == clip.partition
+    assert set(found.values()) == {"train", "validation", "test"}
+
+
+def test_a_validation_category_is_the_validation_partition(tmp_path):
+    edge_impulse(tmp_path, "split")
+    listed = json.loads((tmp_path / "training" / "info.labels").read_text())["files"]
+    for number, entry in enumerate(listed):
+        entry["category"] = "validation" if number % 5 == 0 else "training"
+        entry["metadata"] = {"partition": "train"}
+    _rewrite(tmp_path / "training", listed)
+    counts = Counter(clip.partition for clip in load_dataset(tmp_path).clips)
+    assert counts == {"train": 32, "validation": 8, "test": 8}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +119,7 @@ def test_a_multi_label_clip_gives_its_pieces(tmp_path):
         ({"path": "../../etc/clip.wav", "label": "x"}, "points outside"),
         ({"label": "x"}, "has no path"),
         ({"path": "training/x.wav", "label": {"type": "regression"}}, "no known type"),
-        ({"path": "training/x.wav", "label": {"type": "multi-label", "labels": [{"label": "a"}]}}, "lack label"),
+        ({"path": "training/x\x00.wav", "label": "x"}, "a path that is none"),
         ({"path": "training/missing.wav", "label": "noise"}, r"missing\.wav does not exist"),
     ],
 )
