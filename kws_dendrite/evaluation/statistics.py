@@ -194,6 +194,26 @@ def clip_bootstrap(
     return BootstrapDifference(float(first.mean() - second.mean()), (float(low), float(high)), first.size, resamples)
 
 
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """p values corrected for how many there are: (M,) -> (M,), in the same order.
+
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979), 65-70:
+    the k-th smallest times M - k + 1, never below a smaller one's. Calling all below 0.05 real is wrong about even one
+    of them in at most 5 % of such families, however the comparisons depend on each other.
+
+    Raises:
+        DataError: not a row of values in 0..1.
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise DataError(f"p values are a row of numbers in 0..1, got shape {values.shape}")
+    order = np.argsort(values, kind="stable")
+    steps = values[order] * np.arange(values.size, 0, -1)
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if values.size else steps
+    return corrected
+
+
 def _per_clip(correct: ArrayLike) -> np.ndarray:
     correct = np.asarray(correct, dtype=np.float64)
     if correct.ndim == 1:
