@@ -10,6 +10,7 @@ layers' by gain for the price, which is what the folded net costs more:
     units      the m best of a pool of units that reach every neuron ("lowrank"), by forward selection
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -82,15 +83,28 @@ def select(pools: list[Pool], config: DendriteConfig, price: Callable[[Choice], 
             f"a budget of {config.budget} {config.price} is below one dendrite: the cheapest one here adds "
             f"{cheapest:.0f}; raise the budget or take another kind or place"
         )
-    options = [(choice, cost) for choice, cost in options if choice.gain > 0]
-    options.sort(key=lambda option: -option[0].gain / max(option[1], 1.0))
-    taken: list[Choice] = []
-    left = config.budget or float("inf")
-    for choice, cost in options:
-        if cost <= left and all(choice.layer != other.layer for other in taken):
-            taken.append(choice)
-            left -= cost
-    return taken
+    return greedy([option for option in options if option[0].gain > 0], config.budget or math.inf)
+
+
+def greedy(options: list[tuple[Choice, float]], budget: float) -> list[Choice]:
+    """Choices, one a layer, by gain for the price: each step takes the option that adds the most gain for what it adds
+    to the price, a layer's present choice given back, until nothing that fits adds any (Dantzig 1957)."""
+    taken: dict[str, tuple[Choice, float]] = {}
+    spent = 0.0
+    while True:
+        best, most = None, 0.0
+        for choice, cost in options:
+            gain, price = (taken[choice.layer][0].gain, taken[choice.layer][1]) if choice.layer in taken else (0.0, 0.0)
+            more, dearer = choice.gain - gain, cost - price
+            if more <= 0 or spent + dearer > budget:
+                continue
+            worth = more / max(dearer, 1.0)
+            if worth > most:
+                best, most = (choice, cost), worth
+        if best is None:
+            return [choice for choice, _ in taken.values()]
+        spent += best[1] - (taken[best[0].layer][1] if best[0].layer in taken else 0.0)
+        taken[best[0].layer] = best
 
 
 def _options(pool: Pool, config: DendriteConfig) -> list[Choice]:
