@@ -1,0 +1,183 @@
+"""`kws-dendrite edge-impulse`: a model packed for its upload page, profiled and deployed there; data sets for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kws_dendrite.cli import inputs
+from kws_dendrite.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kws_dendrite.data.edge_impulse_export import ExportedDataset
+    from kws_dendrite.export.edge_impulse.model import BundleModel
+    from kws_dendrite.export.edge_impulse.pack import Material
+
+app = typer.Typer(help="Edge Impulse: a model or a data set for it.", no_args_is_help=True, rich_markup_mode=None)
+
+
+BundleArgument = Annotated[Path, typer.Argument(help="The folder that `export` wrote.", show_default=False)]
+
+
+@app.command()
+def pack(
+    bundle: BundleArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the pack.", show_default=False)],
+    data: Annotated[
+        str | None,
+        typer.Option(help="The data that the model was trained on: representative features and sound to check with."),
+    ] = None,
+    overwrite: inputs.OverwriteOption = False,
+    as_json: inputs.JsonOption = False,
+) -> None:
+    """Write what Edge Impulse's upload page asks for.
+
+    Models, labels, representative features, the front end's C struct and its call, a test vector, and STEPS.md with
+    the values to type.
+    """
+    from rich.console import Console
+
+    from kws_dendrite.export.edge_impulse.model import read_bundle
+    from kws_dendrite.export.edge_impulse.pack import write_pack
+
+    console = Console(stderr=True)
+    model = read_bundle(bundle)
+    material = _material(model, data, console) if data is not None else None
+    written = write_pack(model, out, material=material, overwrite=overwrite)
+    if as_json:
+        print(json.dumps(written.to_json(), allow_nan=False))
+        return
+    for name, size in written.sizes.items():
+        print(f"{size:>10,}  {name}")
+    print(f"{out}: begin with STEPS.md")
+    if written.front_end == "logmel":
+        print("log-mel is no block of Edge Impulse's: STEPS.md, section 5, says what the device then needs")
+    elif written.front_end is None:
+        print("the bundle does not say how its features are made: STEPS.md, section 5, says what the device then needs")
+    if material is None:
+        print(f"representative features: the bundle's {written.representative} test clips; --data takes training clips")
+
+
+def _material(model: BundleModel, data: str, console: Console) -> Material:
+    """Training features, and one clip of sound a label, from the data as the model was trained on it."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from kws_dendrite.data import TaskConfig, load_dataset, read_signals
+    from kws_dendrite.export.edge_impulse.pack import MOST_REPRESENTATIVE, Material
+    from kws_dendrite.frontend import extract
+
+    frontend = dict(model.int8.frontend or {})
+    task = frontend.pop("task", None)
+    if model.frontend is None or inputs.holds_arrays(data):
+        train = inputs.features_as_trained(data, model.labels, frontend, task, "train", console)
+        features = train.features.reshape(len(train.features), -1)
+        return Material(features, np.empty((0, 0), np.int16), np.empty(0, np.int64))
+    config = TaskConfig.from_json(task) if task else TaskConfig(sampling_freq=model.frontend.sampling_freq)
+    found = load_dataset(data, config.for_labels(model.labels))
+    if found.labels != model.labels:
+        raise DataError(
+            f"the model tells apart {', '.join(model.labels)}; {data} gives {', '.join(found.labels)}: name the data "
+            "that it was trained for"
+        )
+    train = found.partition("train")
+    chosen = [train[row] for row in np.linspace(0, len(train) - 1, min(len(train), MOST_REPRESENTATIVE)).astype(int)]
+    features = extract(read_signals(replace(found, clips=tuple(chosen)), "train").samples, model.frontend)
+    first = {clip.label: clip for clip in reversed(found.partition("validation"))}
+    sound = read_signals(replace(found, clips=tuple(first[label] for label in sorted(first))), "validation")
+    return Material(features.reshape(len(features), -1), sound.samples, sound.labels)
+
+
+@app.command()
+def dataset(
+    data: Annotated[str, typer.Argument(help="A data folder, or 'demo'.", show_default=False)],
+    to: Annotated[Path, typer.Option("--to", help="Folder for the export.", show_default=False)],
+    keywords: inputs.KeywordsOption = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="A label's name in Edge Impulse, such as _silence_=noise; repeatable."),
+    ] = None,
+    speaker_pattern: inputs.SpeakerOption = None,
+    sampling_freq: Annotated[int, typer.Option(help="Hz; every clip is resampled to it.")] = 16000,
+    window_seconds: Annotated[float, typer.Option(help="Length of a clip; longer recordings are cut.")] = 1.0,
+    seed: inputs.SeedOption = 0,
+    skip_bad: inputs.SkipBadOption = False,
+    overwrite: inputs.OverwriteOption = False,
+    as_json: inputs.JsonOption = False,
+) -> None:
+    """Write a data set as Edge Impulse exports it.
+
+    WAV clips in training/ and testing/ and one info.labels, for the uploader, the SDK or Studio. Read back, it gives
+    the same samples, labels, partitions and speakers.
+    """
+    from rich.console import Console
+
+    from kws_dendrite.cli.data import split_words
+    from kws_dendrite.data import TaskConfig, load_dataset
+    from kws_dendrite.data.edge_impulse_export import export_dataset
+    from kws_dendrite.settings import parse_assignments
+
+    console = Console(stderr=True)
+    task = TaskConfig(
+        keywords=split_words(keywords),
+        speaker_pattern=speaker_pattern,
+        sampling_freq=sampling_freq,
+        window_seconds=window_seconds,
+        seed=seed,
+        skip_bad=skip_bad,
+    )
+    found = load_dataset(data, task)
+    if to.resolve() == found.source.resolve():
+        raise ConfigError(f"{to} is the data itself; name another folder")
+    for note in found.notes:
+        inputs.say(console, f"note: {note}")
+    with inputs.bar(console) as progress:
+        row = progress.add_task("writing clips", total=len(found.clips))
+        written = export_dataset(
+            found,
+            to,
+            rename=parse_assignments(rename or ()),
+            overwrite=overwrite,
+            progress=lambda done, total: progress.update(row, completed=done, total=total),
+        )
+    if as_json:
+        print(json.dumps({**written.to_json(), "notes": list(found.notes)}, allow_nan=False))
+    else:
+        _show_dataset(written)
+
+
+def _show_dataset(written: ExportedDataset) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from kws_dendrite.data import PARTITIONS
+
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=True)
+    total = {partition: sum(row[partition] for row in written.clips.values()) for partition in PARTITIONS}
+    table.add_column("label", footer="all", overflow="fold")
+    for partition in PARTITIONS:
+        table.add_column(partition, justify="right", footer=f"{total[partition]:,}")
+    for label, row in written.clips.items():
+        table.add_row(label, *(f"{row[partition]:,}" for partition in PARTITIONS))
+    console.print(table)
+    lines = [
+        f"{sum(total.values()):,} clips in {written.folder}; those of validation are in training/, marked in metadata"
+    ]
+    if written.duplicates:
+        lines.append(
+            f"{len(written.duplicates)} clips have the samples of another, such as {written.duplicates[0]}: the "
+            "uploader refuses those unless duplicates are allowed"
+        )
+    lines += [f"skipped: {line}" for line in written.skipped[:10]]
+    if len(written.skipped) > 10:
+        lines.append(f"skipped: {len(written.skipped) - 10} more")
+    for line in lines:
+        inputs.say(console, line)
