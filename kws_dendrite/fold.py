@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor, fx, nn
 
 from kws_dendrite import fold_frequency, plain
-from kws_dendrite.dendrites.branches import PooledBranch, PooledDense, TemporalBn
+from kws_dendrite.dendrites.branches import Plateau, PooledBranch, PooledDense, TemporalBn
 from kws_dendrite.dendrites.layer import Dendritic, Sources, Spec, keeps_channels
 from kws_dendrite.errors import GraphError
 from kws_dendrite.models import layers
@@ -265,6 +265,9 @@ class _Folder:
     def pooled_branch(self, name: str, branch: PooledBranch, x: _Value) -> _Value:
         return self.convolution(name, branch.map, x, None, None)
 
+    def plateau(self, name: str, branch: Plateau, x: _Value) -> _Value:
+        return self.emit(plain.MaxPool(name, (self.settled(x),), (branch.taps, 1), (1, 1), "same"))
+
     def temporal_bn(self, name: str, branch: TemporalBn, x: _Value) -> _Value:
         scale, shift = (self.take(value) for value in branch.norm.affine())
         return self.convolution(name, branch.depthwise, x, scale, shift, branch.dilation)
@@ -324,6 +327,7 @@ _TRANSLATIONS: dict[type, Callable[..., _Value]] = {
     PooledDense: _Folder.pooled_dense,
     PooledBranch: _Folder.pooled_branch,
     TemporalBn: _Folder.temporal_bn,
+    Plateau: _Folder.plateau,
     layers.Features: _Folder.features,
     layers.ConvBn: _Folder.conv_bn,
     layers.SeparableBn: _Folder.separable_bn,

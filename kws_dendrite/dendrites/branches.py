@@ -5,9 +5,11 @@ carry the member on their first axis and, but for the depthwise half of a separa
 """
 
 import copy
+import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kws_dendrite.dendrites.config import KINDS
@@ -69,6 +71,23 @@ class TemporalBn(nn.Module):
         return y.view(P, C, B, W, T).transpose(3, 4)
 
 
+class Plateau(nn.Module):
+    """The largest of `taps` frames about each one, "same": (P, C, B, T, W) -> the same. No weights of its own."""
+
+    def __init__(self, taps: int) -> None:
+        super().__init__()
+        self.taps = taps
+
+    def forward(self, x: Tensor) -> Tensor:
+        reach = 1
+        y = F.pad(x, (0, 0, self.taps // 2, self.taps // 2), value=-math.inf)
+        while reach < self.taps:  # maxima of 2, 4, 8, ... neighbours: log2 of the taps in passes
+            step = min(reach, self.taps - reach)
+            y = torch.maximum(y[:, :, :, :-step], y[:, :, :, step:])
+            reach += step
+        return y
+
+
 class _FewInputs(nn.Module):
     """Weights (P, C, n) of the n inputs (P, C, n) that each neuron keeps; the others are 0 and stay it."""
 
@@ -117,7 +136,7 @@ def available(base: nn.Module, spec: Spec) -> str | None:
         return None if isinstance(base, PooledDense) else "it is not a head behind a pool over time"
     if isinstance(base, PooledDense):
         return f"kind {spec.kind!r} is not for a pool and its head as one layer"
-    if spec.kind == "temporal" and not temporal:
+    if spec.kind in ("temporal", "plateau") and not temporal:
         return "it has no axis of time"
     if spec.kind == "sparse" and not isinstance(conv, (Pointwise, Dense, SeparableBn)):
         return "sparse fan-in is for dense and 1 x 1 layers"
@@ -168,6 +187,10 @@ def _temporal(base: nn.Module, spec: Spec) -> nn.Module:
     return TemporalBn(P, C, spec.taps, spec.dilation)
 
 
+def _plateau(_: nn.Module, spec: Spec) -> nn.Module:
+    return Plateau(spec.taps)
+
+
 def _low_rank(base: nn.Module, spec: Spec) -> nn.Module:
     P, C = neurons(base)
     every = torch.arange(max(C, spec.units)) % C
@@ -184,6 +207,7 @@ _BUILDERS: dict[str, Callable[[nn.Module, Spec], nn.Module]] = {
     "lean": _lean,
     "sparse": _sparse,
     "temporal": _temporal,
+    "plateau": _plateau,
     "lowrank": _low_rank,
     "pool": _pooled,
 }
@@ -257,6 +281,8 @@ def calibrate(branch: nn.Module, x: Tensor) -> None:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         branch.eval()
+        return
+    if not list(branch.parameters()):
         return
     u = branch(x).flatten(NEURON_AXES)  # (P, C, samples)
     std, mean = torch.std_mean(u, dim=-1)

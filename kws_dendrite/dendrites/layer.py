@@ -86,6 +86,8 @@ class Sources:
 
     def of(self, spec: Spec, channels_kept: bool) -> Tensor:
         """What `spec`'s branch reads; a temporal one its own channel of the input where there is one, else z."""
+        if spec.kind == "plateau":
+            return self.z
         if spec.kind == "temporal":
             return self.x if channels_kept else self.z
         return self.x if spec.kind in ("copy", "pool") else self.drive
@@ -150,7 +152,7 @@ class Dendritic(nn.Module):
     ) -> Tensor:
         """f(G(x) + sum_e c_e * a_e) for a branch that need not be a part of this layer yet."""
         u = branch(sources.of(spec, keeps_channels(self.base)))
-        if spec.kind not in ("temporal", "pool"):  # those two are at home in the layer's own layout
+        if spec.kind not in ("temporal", "plateau", "pool"):  # those are at home in the layer's own layout
             u = self.layout.inside(u)
         if self.with_cascade:
             for e, a in enumerate(earlier):

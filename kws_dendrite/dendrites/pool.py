@@ -19,7 +19,7 @@ from kws_dendrite.dendrites.objective import Moments, SmoothedMoments, moments, 
 from kws_dendrite.dendrites.places import Batch, captured, dendritic_layers, neuron_errors
 from kws_dendrite.errors import ConfigError
 
-CHOICE = ("lean", "temporal", "lowrank")  # of kind "any": the three that fold to fewer parameters than another copy
+CHOICE = ("lean", "temporal", "plateau", "lowrank")  # of kind "any": those that fold to fewer parameters than a copy
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits (P, B, K), labels (P, B) -> (P, B)
 
 
@@ -78,7 +78,7 @@ def make_spec(kind: str, config: DendriteConfig) -> Spec:
         activation=config.activation,
         units=config.rank * config.candidates if kind == "lowrank" else 0,
         fan_in=config.fan_in if kind == "sparse" else 0,
-        taps=config.taps if kind == "temporal" else 0,
+        taps=config.taps if kind in ("temporal", "plateau") else 0,
         dilation=config.dilation if kind == "temporal" else 0,
         frozen=config.frozen,
         silent=config.mode == "sham",
@@ -103,7 +103,7 @@ def draw_pools(model: nn.Module, features: Tensor, config: DendriteConfig, seed:
             sources = layer.sources(seen[name][0])
             P, C = neurons(layer.base)
             for spec in kinds_for(layer, config):
-                times = 1 if spec.units else size
+                times = 1 if spec.units or spec.kind == "plateau" else size  # nothing to draw: one says it all
                 if spec.units:
                     spec = replace(spec, units=config.rank * size)
                 branch = _widened(empty_branch(layer.base, spec), times)
@@ -155,10 +155,11 @@ def train_pools(
     for pool in pools:
         pool.branch.train()
         parameters += [*pool.branch.parameters(), *([pool.cascade] if pool.cascade.requires_grad else [])]
-    optimizer = torch.optim.Adam(parameters, lr=config.candidate_learning_rate)
+    nothing = torch.zeros(1, requires_grad=True)  # where no kind has weights of its own
+    optimizer = torch.optim.Adam([*parameters, nothing], lr=config.candidate_learning_rate)
     for number, batches in enumerate(epochs):
         for batch in batches:
-            total = torch.zeros(())
+            total = nothing.sum()
             for pool, batch_moments in _each(model, layers, pools, batch, loss, config.objective):
                 if not pool.smoothed.sums:
                     pool.smoothed.update(batch_moments)
