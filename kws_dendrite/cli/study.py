@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +37,12 @@ def study(
     with_bases: Annotated[
         bool, typer.Option("--with-bases", help="Add the net that each dendritic arm grew from, trained as long.")
     ] = False,
+    read_test: Annotated[
+        bool, typer.Option("--read-test", help="When every row is finished, score them all on the test clips, once.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read the test clips once more, for new rows; the report says so.")
+    ] = False,
     keywords: inputs.KeywordsOption = None,
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
@@ -52,9 +58,10 @@ def study(
     speaker_pattern: inputs.SpeakerOption = None,
     as_json: inputs.JsonOption = False,
 ) -> None:
-    """Train arms of equal folded size with equal epochs and paired seeds.
+    """Referee arms of equal folded size, equal epochs and paired seeds.
 
-    The same command resumes; several may run side by side on one folder, each takes rows that no other holds.
+    The same command resumes; several may run side by side on one folder, each takes rows that no other holds. The
+    report (study.html, study.md, results.json) is of validation clips until --read-test.
     """
     from rich.console import Console
 
@@ -91,10 +98,53 @@ def study(
     work = Study(out, source_of(choice, tuple(augmentation or ()), console), config)
     train_rows(work, console)
     rows = work.finished()
+    if read_test:
+        read_rows(work, rows, again, console)
+    results = write_report(work, rows) if rows else None
     if as_json:
-        print(json.dumps({"folder": str(out), "planned": len(work.plans), "rows": [row.to_json() for row in rows]}))
-    else:
-        print(f"{len(rows)} of {len(work.plans)} rows are finished, in {out}")
+        print(json.dumps({"folder": str(out), "planned": len(work.plans), "finished": len(rows), "results": results}))
+        return
+    print(f"{len(rows)} of {len(work.plans)} rows are finished, in {out}")
+    if results is not None:
+        print("\n".join([*results["verdicts"].values(), results["conclusion"]]))
+        print(f"measured on {results['measured_on']} clips; {out}/study.html, study.md, results.json")
+
+
+def read_rows(work: Study, rows: list[Row], again: bool, console: Console) -> None:
+    """Score every row on the test clips.
+
+    Raises:
+        ConfigError: a row is not finished, or the test partition was read before and `again` is not given.
+    """
+    from kws_dendrite.errors import ConfigError
+    from kws_dendrite.study.reading import TestScores, read_test
+
+    missing = [plan.name for plan in work.plans if plan.name not in {row.name for row in rows}]
+    if missing:
+        raise ConfigError(
+            f"the test partition is read once, when all rows are finished; {len(missing)} are not, such as {missing[0]}"
+        )
+    with inputs.bar(console) as progress:
+        bar = progress.add_task("reading the test clips", total=len(rows))
+
+        def on_row(row: Row, scores: TestScores) -> None:
+            progress.advance(bar)
+            inputs.say(
+                console,
+                f"{row.name}: test accuracy {scores.correct.mean():.2%}, int8 {scores.int8_correct.mean():.2%}",
+            )
+
+        read_test(work.folder, work.store, rows, work.source, again=again, on_row=on_row)
+
+
+def write_report(work: Study, rows: list[Row]) -> dict[str, Any]:
+    """results.json, study.md, study.html and the pictures, of these rows."""
+    from kws_dendrite.report.study_page import write_study_report
+    from kws_dendrite.study.results import gather
+
+    results = gather(work.folder, rows)
+    write_study_report(results, work.folder)
+    return results
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:

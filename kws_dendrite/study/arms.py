@@ -44,6 +44,8 @@ class Arm:
     restarts: further cosine cycles without growth.
     narrow: share of the size that the first cycle trains, before a step that widens the net without changing its
         function; 0 for no such step.
+    share: of the size, for the net before growth that chooses by gain under a budget; the rest is the budget. 0 where
+        the dendrites follow from the net.
     published: nets of their own sizes; the arm then takes part in no comparison at equal size.
     control: a plain net under another name: never what a study is about, always what it compares with.
     """
@@ -54,6 +56,7 @@ class Arm:
     growth: DendriteConfig | None = None
     restarts: int = 0
     narrow: float = 0.0
+    share: float = 0.0
     published: tuple[PublishedNet, ...] = ()
     control: bool = False
 
@@ -94,8 +97,12 @@ ARMS: dict[str, Arm] = {
         Arm("wider_grown", "plain, grown by width", restarts=1, narrow=0.5, control=True),
         Arm("deeper", "plain, one block deeper", shape=deeper, control=True),
         Arm("hidden_head", "plain, a hidden layer in the head", shape=hidden_head, control=True),
+        Arm("sham", "sham dendrites, held at zero", growth=DendriteConfig(mode="sham"), control=True),
+        Arm("random", "random frozen dendrites", growth=DendriteConfig(mode="random")),
+        Arm("start", "dendrites from the start", growth=DendriteConfig(mode="gradient", insertion="start")),
         Arm("gradient", "gradient dendrites", growth=DendriteConfig(mode="gradient")),
         Arm("perforated", "perforated dendrites", growth=DendriteConfig(mode="perforated")),
+        Arm("growth", "this project's growth", growth=DendriteConfig(mode="growth", kind="any"), share=0.8),
         Arm("bc_resnet", "BC-ResNet", published=(_bc_resnet(0.625, 4585), _bc_resnet(1.0, 9232))),
         Arm("spark", "SparkNet's kind", published=(_spark(4, 1416), _spark(8, 2292), _spark(16, 4636))),
     )
@@ -130,9 +137,22 @@ def _parse_arm(text: str) -> Arm:
     if arm.growth is None:
         raise ConfigError(f"the arm {name} does not grow and has no settings; got {settings!r}")
     texts = parse_assignments(settings.split("+"))
-    growth = _with(arm.growth, texts)
     listed = ", ".join(f"{key} {value}" for key, value in texts.items())
-    return replace(arm, name=text, title=f"{arm.title}, {listed}", growth=growth)
+    share = _share(name, texts.pop("share"), arm) if "share" in texts else arm.share
+    growth = _with(arm.growth, texts)
+    if growth.budget and share:
+        raise ConfigError(f"the arm {name} sets its budget by its share of the size; give share, not budget")
+    return replace(arm, name=text, title=f"{arm.title}, {listed}", growth=growth, share=share)
+
+
+def _share(name: str, text: str, arm: Arm) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not arm.share or not 0 < share < 1:
+        raise ConfigError(f"share is a number between 0 and 1, for an arm that grows by gain; got {name}:share={text}")
+    return share
 
 
 def _with(growth: DendriteConfig, texts: dict[str, str]) -> DendriteConfig:

@@ -214,19 +214,28 @@ def _sized(source: Source, config: StudyConfig, arm: Arm, size: int) -> Sequence
         )
         return arm.shape(usual)
 
-    fitted = fit(size, make, arm.growth, whose=f"the arm {arm.name}")
-    plan = _plan(config, arm, size, fitted.architecture, fitted.parameters, arm.growth)
+    whose = f"the arm {arm.name}"
+    if arm.share:  # a net of that share of the size, and a budget of the rest
+        fitted = fit(round(arm.share * size), make, whose=whose)
+        left = (size - fitted.parameters) // arm.growth.dendrites
+        if left < 1:
+            raise ConfigError(f"{whose} has no budget left at {size:,} parameters; lower its share")
+        plan = _plan(config, arm, size, fitted.architecture, size, replace(arm.growth, budget=left))
+    else:
+        fitted = fit(size, make, arm.growth, whose=whose)
+        plan = _plan(config, arm, size, fitted.architecture, fitted.parameters, arm.growth)
     if arm.narrow:
         plan = replace(plan, narrow=narrower(fitted.architecture, round(arm.narrow * size)))
-    if not config.with_bases or arm.growth is None:
+    if not config.with_bases or arm.growth is None or arm.control:
         return [plan]
+    restarts = arm.restarts if arm.growth.insertion == "start" else arm.growth.dendrites
     base = replace(
         plan,
         arm=f"{arm.name}-base",
         title=f"{arm.title}: the net it grew from",
         growth=None,
-        restarts=arm.growth.dendrites,
-        train=share_epochs(config.train, config.train.epochs, None, arm.growth.dendrites),
+        restarts=restarts,
+        train=share_epochs(config.train, config.train.epochs, None, restarts),
         parameters=measure(fitted.architecture).parameters,
         base_of=arm.name,
     )

@@ -138,14 +138,18 @@ class Measured:
 
 @lru_cache(maxsize=4096)
 def measure(architecture: ModelConfig, growth: DendriteConfig | None = None) -> Measured:
-    """What one untrained member of an architecture costs once folded, grown by every planned step."""
+    """What one untrained member of an architecture costs once folded, grown by every planned step.
+
+    A sham leaves nothing behind. Where growth itself chooses what to add, all that it could is counted.
+    """
     model = build_model(architecture, 1)
-    if growth is not None:
-        quick = replace(growth, candidate_epochs=1)
+    if growth is not None and growth.mode != "sham":
+        # The same dendrites without a candidate phase: their number is what is asked.
+        same = replace(growth, mode="gradient", insertion="converged", cascade=False)
         bank = _noise(architecture)
         config = TrainConfig(epochs=1, batch_size=NOISE_CLIPS)
         for step in range(growth.dendrites):
-            model, _ = grow(model, bank, config, quick, step)
+            model, _ = grow(model, bank, config, same, step)
     counted = cost(fold(model))
     return Measured(counted.parameters, counted.macs)
 
