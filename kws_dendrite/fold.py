@@ -73,7 +73,7 @@ def _conv_uses(traced: fx.Graph, modules: dict[str, nn.Module]) -> Counter[int]:
     for node in traced.nodes:
         if node.op != "call_module":
             continue
-        for part in modules[str(node.target)].modules():
+        for _, part in modules[str(node.target)].named_modules(remove_duplicate=False):
             if isinstance(part, (layers.Pointwise, layers.DepthwiseTime, layers.Conv2d)):
                 uses[id(part)] += 1
     return uses

@@ -138,6 +138,8 @@ def available(base: nn.Module, spec: Spec) -> str | None:
         return f"kind {spec.kind!r} is not for a pool and its head as one layer"
     if spec.kind in ("temporal", "plateau") and not temporal:
         return "it has no axis of time"
+    if spec.kind == "echo" and not (isinstance(base, SeparableBn) and base.norm.positive):
+        return "its weights do not serve several uses, whose scales share a sign"
     if spec.kind == "sparse" and not isinstance(conv, (Pointwise, Dense, SeparableBn)):
         return "sparse fan-in is for dense and 1 x 1 layers"
     if spec.kind == "lowrank" and (isinstance(conv, DepthwiseTime) or getattr(conv, "groups", 1) > 1):
@@ -191,6 +193,11 @@ def _plateau(_: nn.Module, spec: Spec) -> nn.Module:
     return Plateau(spec.taps)
 
 
+def _echo(base: nn.Module, spec: Spec) -> nn.Module:
+    norm = BatchNorm(*neurons(base), positive=True)
+    return SeparableBn(base.depthwise, base.pointwise, norm, dilation=spec.dilation)
+
+
 def _low_rank(base: nn.Module, spec: Spec) -> nn.Module:
     P, C = neurons(base)
     every = torch.arange(max(C, spec.units)) % C
@@ -208,6 +215,7 @@ _BUILDERS: dict[str, Callable[[nn.Module, Spec], nn.Module]] = {
     "sparse": _sparse,
     "temporal": _temporal,
     "plateau": _plateau,
+    "echo": _echo,
     "lowrank": _low_rank,
     "pool": _pooled,
 }
@@ -230,6 +238,12 @@ def rows(branch: nn.Module, index: Tensor) -> nn.Module:
     return branch
 
 
+def own_parameters(branch: nn.Module, base: nn.Module) -> list[nn.Parameter]:
+    """The weights that are not the layer's too."""
+    shared = {id(parameter) for parameter in base.parameters()}
+    return [parameter for parameter in branch.parameters() if id(parameter) not in shared]
+
+
 def separate_neurons(branch: nn.Module) -> bool:
     """Whether each neuron's weights are its own, so that the best of several candidates is chosen neuron by neuron."""
     return not isinstance(branch, SeparableBn)
@@ -242,7 +256,8 @@ def draw(branch: nn.Module, base: nn.Module, x: Tensor, generators: list[torch.G
     The calibration is data-dependent initialisation (Mishkin & Matas 2016): a dendrite that starts saturated or
     constant has no gradient to learn from. Scales do not matter: the calibration sets them.
     """
-    for module in branch.modules():
+    shared = set(base.modules())
+    for module in (module for module in branch.modules() if module not in shared):
         is_norm = hasattr(module, "running_mean")
         for name, parameter in module.named_parameters(recurse=False):
             if is_norm:

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from kws_dendrite.errors import ConfigError
 
 Mode = Literal["gradient", "perforated", "growth", "random", "sham"]
-Kind = Literal["copy", "lean", "sparse", "temporal", "plateau", "lowrank", "pool"]
+Kind = Literal["copy", "lean", "sparse", "temporal", "plateau", "echo", "lowrank", "pool"]
 Join = Literal["add", "gate"]
 DendriteActivation = Literal["relu", "tanh", "hard_tanh", "sigmoid"]
 Objective = Literal["covariance", "correlation", "partial", "gain"]
@@ -34,7 +34,8 @@ class DendriteConfig:
     kind: what a dendrite computes. "copy" of the layer; "lean", a copy of its last linear map alone, on the same
         input; "sparse", of the `fan_in` inputs that matter most to the neuron; "temporal", `taps` taps over time at
         `dilation` on one channel; "plateau", the neuron's own largest output within `taps` frames, held as a dendrite's
-        plateau potential holds its neuron, at the price of t alone; "lowrank", `rank` units a layer that reach every
+        plateau potential holds its neuron, at the price of t alone; "echo", the layer's own weights at
+        `dilation`, behind a BatchNorm of its own; "lowrank", `rank` units a layer that reach every
         neuron; "pool", at the head, the nonlinearity before the pool; "any" lets growth choose by gain for the price.
     join: added to the neuron, or "gate": z * (1 + t * a).
     activation: the dendrite's own nonlinearity.

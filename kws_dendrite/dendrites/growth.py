@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kws_dendrite.dendrites.branches import empty_branch
 from kws_dendrite.dendrites.config import DendriteConfig
 from kws_dendrite.dendrites.objective import score
 from kws_dendrite.dendrites.places import Batch, attach, dendritic_layers
@@ -107,7 +108,10 @@ def with_choice(model: nn.Module, choice: Choice) -> nn.Module:
     """A copy of one member of `model` with `choice` inserted, to count what it costs folded; t is 1, as none is 0."""
     single = copy.deepcopy(model)
     layer = dendritic_layers(single)[choice.layer]
-    layer.add(copy.deepcopy(choice.branch), choice.cascade, replace(choice.spec, silent=False))
+    # An echo shares its weights with the layer that it stands in.
+    echo = choice.spec.kind == "echo"
+    branch = empty_branch(layer.base, choice.spec) if echo else copy.deepcopy(choice.branch)
+    layer.add(branch, choice.cascade, replace(choice.spec, silent=False))
     with torch.no_grad():
         layer.t[-1].fill_(1.0)
     return single

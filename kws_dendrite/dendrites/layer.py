@@ -90,7 +90,7 @@ class Sources:
             return self.z
         if spec.kind == "temporal":
             return self.x if channels_kept else self.z
-        return self.x if spec.kind in ("copy", "pool") else self.drive
+        return self.x if spec.kind in ("copy", "echo", "pool") else self.drive
 
 
 class Dendritic(nn.Module):
@@ -176,7 +176,10 @@ class Dendritic(nn.Module):
         self.cascade.append(nn.Parameter(cascade.detach().clone(), requires_grad=not spec.frozen))
         self.specs.append(spec)
         if spec.frozen:
-            branch.requires_grad_(False)
+            shared = {id(parameter) for parameter in self.base.parameters()}
+            for parameter in branch.parameters():
+                if id(parameter) not in shared:
+                    parameter.requires_grad_(False)
             branch.eval()
 
     def train(self, mode: bool = True) -> "Dendritic":

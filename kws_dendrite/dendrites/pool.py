@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from kws_dendrite.dendrites.branches import available, draw, empty_branch, neurons, separate_neurons
+from kws_dendrite.dendrites.branches import available, draw, empty_branch, neurons, own_parameters, separate_neurons
 from kws_dendrite.dendrites.config import ANY_KIND, DendriteConfig
 from kws_dendrite.dendrites.layer import Dendritic, Sources, Spec, keeps_channels
 from kws_dendrite.dendrites.objective import Moments, SmoothedMoments, moments, score
@@ -79,7 +79,7 @@ def make_spec(kind: str, config: DendriteConfig) -> Spec:
         units=config.rank * config.candidates if kind == "lowrank" else 0,
         fan_in=config.fan_in if kind == "sparse" else 0,
         taps=config.taps if kind in ("temporal", "plateau") else 0,
-        dilation=config.dilation if kind == "temporal" else 0,
+        dilation=config.dilation if kind in ("temporal", "echo") else 0,
         frozen=config.frozen,
         silent=config.mode == "sham",
     )
@@ -103,7 +103,8 @@ def draw_pools(model: nn.Module, features: Tensor, config: DendriteConfig, seed:
             sources = layer.sources(seen[name][0])
             P, C = neurons(layer.base)
             for spec in kinds_for(layer, config):
-                times = 1 if spec.units or spec.kind == "plateau" else size  # nothing to draw: one says it all
+                # Kinds without weights of their own have nothing to draw: one candidate says it all.
+                times = 1 if spec.units or spec.kind in ("plateau", "echo") else size
                 if spec.units:
                     spec = replace(spec, units=config.rank * size)
                 branch = _widened(empty_branch(layer.base, spec), times)
@@ -132,6 +133,8 @@ def _stream(seed: int, member: int, layer: int, candidate: int) -> int:
 @torch.no_grad()
 def _widened(branch: nn.Module, times: int) -> nn.Module:
     """Every member `times` times."""
+    if times == 1:
+        return branch
     for module in branch.modules():
         for name, value in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
             wide = _repeated(value, times)
@@ -154,7 +157,9 @@ def train_pools(
     parameters: list[Tensor] = []
     for pool in pools:
         pool.branch.train()
-        parameters += [*pool.branch.parameters(), *([pool.cascade] if pool.cascade.requires_grad else [])]
+        parameters += own_parameters(pool.branch, layers[pool.layer].base)
+        if pool.cascade.requires_grad:
+            parameters.append(pool.cascade)
     nothing = torch.zeros(1, requires_grad=True)  # where no kind has weights of its own
     optimizer = torch.optim.Adam([*parameters, nothing], lr=config.candidate_learning_rate)
     for number, batches in enumerate(epochs):
@@ -227,9 +232,9 @@ def pick(pool: Pool, best: Tensor) -> tuple[nn.Module, Tensor]:
     Where neurons share weights (the depthwise half of a separable copy) a member takes one candidate for all of them:
     the one that most of its neurons would take.
     """
+    if pool.size == 1:
+        return pool.branch, pool.cascade
     branch = copy.deepcopy(pool.branch)
-    if pool.spec.units:
-        return branch, pool.cascade
     if not separate_neurons(branch):
         best = best.mode(1, keepdim=True).values.expand_as(best)
     for module in branch.modules():
