@@ -1,6 +1,6 @@
 """What the Edge Impulse learning block makes of real clips: arrays as Studio gives them, the block run on them.
 
-    python benchmarks/edge_impulse_block.py arrays DATA --to FOLDER [--frontend mfcc] [--set NAME=VALUE] [--keywords WORDS]
+    python benchmarks/edge_impulse_block.py arrays DATA --to FOLDER [--frontend mfcc] [--set NAME=VALUE] [...]
     python benchmarks/edge_impulse_block.py run FOLDER [FOLDER ...] [-- BLOCK ARGUMENTS]
 
 `run` starts the block in a process of its own, times it, and scores both files it wrote once more: with LiteRT's
@@ -26,11 +26,15 @@ from kws_dendrite.settings import parse_assignments
 FILES = {"float": "model.tflite", "int8": "model_quantized_int8_io.tflite"}
 
 
-def write_arrays(data: str, folder: Path, frontend: str, settings: list[str], keywords: str | None) -> None:
+def write_arrays(
+    data: str, folder: Path, frontend: str, settings: list[str], keywords: str | None, silence: bool
+) -> None:
     """X_split_*, Y_split_* one-hot, sample_id_details.json and train_input.json; validation is the data set's own."""
     config = configure(frontend, parse_assignments(settings))
     words = None if keywords is None else tuple(keywords.split(","))
-    dataset = load_dataset(data, TaskConfig(keywords=words, sampling_freq=config.sampling_freq))
+    dataset = load_dataset(
+        data, TaskConfig(keywords=words, silence=None if silence else False, sampling_freq=config.sampling_freq)
+    )
     folder.mkdir(parents=True, exist_ok=True)
     ids, first = {}, 1000
     for partition, name in (("train", "train"), ("validation", "test")):
@@ -106,10 +110,13 @@ def main() -> None:
     arrays.add_argument("--frontend", default="mfcc")
     arrays.add_argument("--set", dest="settings", action="append", default=[])
     arrays.add_argument("--keywords")
+    arrays.add_argument("--no-silence", action="store_true", help="leave the class _silence_ out")
     commands.add_parser("run").add_argument("folders", type=Path, nargs="+")
     options = parser.parse_args(own)
     if options.command == "arrays":
-        write_arrays(options.data, options.to, options.frontend, options.settings, options.keywords)
+        write_arrays(
+            options.data, options.to, options.frontend, options.settings, options.keywords, not options.no_silence
+        )
         return
     for folder in options.folders:
         print(json.dumps(run_block(folder, block)))

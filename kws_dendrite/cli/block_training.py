@@ -1,0 +1,314 @@
+"""What the learning block trains: one model, or the pick of a search, in the time there is."""
+
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kws_dendrite.cli.block_clock import BlockClock, TimeUp
+from kws_dendrite.cli.block_parameters import LEARNING_RATE, NONE, Settings
+from kws_dendrite.data.bank import FeatureBank
+from kws_dendrite.dendrites import DendriteConfig
+from kws_dendrite.errors import ConfigError, DataError
+from kws_dendrite.fold import fold
+from kws_dendrite.models import ModelConfig, SeparableConfig, build_model, configure_model, keeps_level
+from kws_dendrite.plain import cost
+from kws_dendrite.training.config import TrainConfig
+from kws_dendrite.training.growth import GrowthStep, TrainResult, share_epochs, train
+from kws_dendrite.training.loop import EpochRecord
+
+if TYPE_CHECKING:
+    from kws_dendrite.search import Search, Space, TrialResult
+
+Say = Callable[[str], None]
+
+TRIAL_SHARE = 0.4  # of the epochs: what a trial of a search trains; the picked net then trains for all of them
+TRIAL_SEEDS = 2
+SEARCH_SHARE = 0.6  # of the time for training, at most: the picked net is trained in the rest
+SLOW_EPOCH = 2.0  # seconds; a slower one is timed once, a faster one twice, the first time being a warm-up
+CANDIDATE_EPOCHS = 8  # DendriteConfig's, in trainings long enough for them
+CANDIDATE_SHARE = 1 / 6  # of the epochs, at most
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained.
+
+    Attributes:
+        architecture: of the net.
+        learning_rate: of its first cycle.
+        growth: how dendrites grow, or None.
+        restarts: further cycles where none do.
+    """
+
+    architecture: ModelConfig
+    learning_rate: float
+    growth: DendriteConfig | None = None
+    restarts: int = 0
+
+
+def plan_one(settings: Settings, bank: FeatureBank) -> Plan:
+    """The plan that the parameters ask for in mode "train".
+
+    Raises:
+        ConfigError: a family that cannot read these features, epochs that leave none for the dendrites' cycles.
+    """
+    _, T, F = bank.validation.shape
+    architecture = configure_model(settings["family"], {}, T, F, len(bank.labels), bank.frontend)
+    growth = None
+    if settings["dendrites"] != NONE:
+        candidates = max(1, min(CANDIDATE_EPOCHS, int(settings["epochs"] * CANDIDATE_SHARE)))
+        growth = DendriteConfig(mode=settings["dendrites"], candidate_epochs=candidates)
+    plan = Plan(architecture, settings.learning_rate, growth)
+    share_epochs(TrainConfig(), settings["epochs"], growth)
+    return plan
+
+
+def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say: Say) -> Plan:
+    """The most accurate trial within the parameter limit; where none was finished, the widest net within it.
+
+    Raises:
+        ConfigError: a limit below the smallest net of the space.
+    """
+    from kws_dendrite.search import SearchConfig, pick
+
+    limit, mode = settings["max-params"], settings["dendrites"]
+    space = fitting_space(bank, limit)
+    epochs = max(1, math.ceil(TRIAL_SHARE * settings["epochs"]))
+    config = SearchConfig(
+        trials=settings["trials"],
+        arms=("plain",) if mode == NONE else ("plain", mode),
+        members=TRIAL_SEEDS,
+        train=TrainConfig(epochs=epochs, word_balance=float(settings["balance-classes"])),
+        seed=settings["seed"],
+    )
+    total = config.trials * len(config.arms)
+    say(
+        f"search: {total} trials of {epochs} epochs and {TRIAL_SEEDS} seeds; widths {space.channels[0]} to "
+        f"{space.channels[1]}, the widest with which any net has at most {limit:,} parameters"
+    )
+    with tempfile.TemporaryDirectory(prefix="kws_dendrite_search_") as folder:
+        search, results = _run_search(Path(folder), bank, config, space, clock, total, say)
+        fitting = [trial for trial in results if trial.parameters <= limit]
+        if fitting:
+            picked = pick(results, limit)
+            say(
+                f"picked trial {picked.number} ({picked.arm}): {picked.parameters:,} parameters, validation accuracy "
+                f"{picked.validation_accuracy:.1%}, the best of {len(fitting)} within {limit:,}"
+            )
+            return _plan_of(picked, search)
+    architecture = widest_plain(bank, limit)
+    why = "no trial was finished in time" if not results else f"none of {len(results)} trials is within the limit"
+    say(f"{why}; taking the widest plain net that is, of {architecture.channels} channels")
+    return Plan(architecture, LEARNING_RATE, None, restarts=1)
+
+
+def _run_search(
+    folder: Path, bank: FeatureBank, config: object, space: "Space", clock: BlockClock, total: int, say: Say
+) -> tuple["Search", list["TrialResult"]]:
+    from kws_dendrite.search import Search
+
+    search = Search(folder, bank, config, space)
+    done = 0
+
+    def on_trial(trial: "TrialResult") -> None:
+        nonlocal done
+        done += 1
+        say(
+            f"trial {done} of {total} ({trial.arm}): {trial.parameters:,} parameters, validation accuracy "
+            f"{trial.validation_accuracy:.1%}, {trial.seconds:.0f} s"
+        )
+
+    def on_epoch(arm: str, record: EpochRecord, epochs: int) -> None:
+        say(f"trial {done + 1} of {total} ({arm}), {epoch_text(record, config.train.epochs)}")
+        clock.epoch_done(record.seconds, last=False, share=SEARCH_SHARE)
+
+    try:
+        search.run(on_trial, on_epoch)
+    except KeyboardInterrupt:
+        if not clock.fired:
+            raise
+        say(f"time limit: the search ends after {done} of {total} trials, {clock.elapsed():.0f} s")
+        clock.fired = False
+    return search, search.results()
+
+
+def _plan_of(trial: "TrialResult", search: "Search") -> Plan:
+    """Train a trial's net again. No more growth steps than it kept: another could take it over the limit."""
+    from kws_dendrite.models import config_from_json
+
+    architecture, rate = config_from_json(trial.architecture), float(trial.params["learning_rate"])
+    if not trial.growth:
+        return Plan(architecture, rate, None, restarts=1)
+    finished = [t for t in search.studies[trial.arm].get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    steps = finished[trial.number // len(search.studies)].user_attrs["steps"]
+    kept = sum(bool(step["accepted"]) for step in steps)
+    if not kept:
+        return Plan(architecture, rate, None, restarts=len(steps))
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in trial.growth.items()}
+    return Plan(architecture, rate, replace(DendriteConfig(**settings), dendrites=kept))
+
+
+def fitting_space(bank: FeatureBank, limit: int) -> "Space":
+    """The search's own space without the widths of which no net has at most `limit` parameters.
+
+    Raises:
+        ConfigError: that leaves none.
+    """
+    from kws_dendrite.search import Space
+
+    space = Space()
+    least, most = space.channels
+    fewest = {channels: _fewest_parameters(bank, channels, space) for channels in range(least, most + 1)}
+    fitting = [channels for channels, parameters in fewest.items() if parameters <= limit]
+    if not fitting:
+        raise ConfigError(
+            f"max-params is {limit:,}; the smallest net for {len(bank.labels)} classes of such features has "
+            f"{fewest[least]:,}: raise the limit"
+        )
+    return replace(space, channels=(least, max(fitting)))
+
+
+def widest_plain(bank: FeatureBank, limit: int) -> SeparableConfig:
+    """The widest net of the default layout, or of the smallest one, with at most `limit` parameters."""
+    space = fitting_space(bank, limit)
+    for smallest in (False, True):
+        for channels in range(space.channels[1], space.channels[0] - 1, -1):
+            config = _separable(bank, channels, space if smallest else None)
+            if _parameters(config) <= limit:
+                return config
+    raise AssertionError("fitting_space found a net that fits")
+
+
+def _fewest_parameters(bank: FeatureBank, channels: int, space: "Space") -> int:
+    return _parameters(_separable(bank, channels, space))
+
+
+def _separable(bank: FeatureBank, channels: int, smallest_of: "Space | None") -> SeparableConfig:
+    _, T, F = bank.validation.shape
+    shape = {} if smallest_of is None else {"blocks": (0,), "dilations": (1,), "kernel": min(smallest_of.kernels)}
+    level = keeps_level(bank.frontend)
+    return SeparableConfig(T, F, len(bank.labels), channels=channels, remove_mean=level, **shape)
+
+
+def _parameters(config: ModelConfig) -> int:
+    return cost(fold(build_model(config))).parameters
+
+
+def train_plan(plan: Plan, settings: Settings, bank: FeatureBank, clock: BlockClock, say: Say) -> TrainResult:
+    """Train `seeds` nets of the plan side by side, in as many of the epochs as there is time for.
+
+    Where the first epochs show that not all of them fit, training begins again with as many as do: a whole, shorter
+    schedule is worth more than the beginning of a long one. What still does not end in time ends with the best so far.
+
+    Raises:
+        DataError: not one epoch ends in time, or training diverges.
+    """
+    attempt = _Attempt(plan, settings, bank, clock, say)
+    result = attempt.train(settings["epochs"])
+    if attempt.fitting is not None:
+        shorter = attempt.train(attempt.fitting)
+        result = shorter if shorter.history else result
+    if not result.history:
+        if not clock.fired:
+            raise KeyboardInterrupt
+        raise DataError(
+            f"not one epoch over {bank.train.shape[1]:,} clips ended in the time there was for training; the limit is "
+            f"{clock.limit:.0f} s: raise it or take fewer seeds"
+        )
+    return result
+
+
+class _Attempt:
+    """A training that looks at the clock.
+
+    Attributes:
+        fitting: how many epochs there is time for, where that is less than was asked for; None before it is known.
+    """
+
+    def __init__(self, plan: Plan, settings: Settings, bank: FeatureBank, clock: BlockClock, say: Say) -> None:
+        self.plan, self.settings, self.bank, self.clock, self.say = plan, settings, bank, clock, say
+        self.fitting: int | None = None
+
+    def train(self, epochs: int) -> TrainResult:
+        """Train so many epochs in all. The result has no history where not one epoch ended."""
+        plan, settings, clock = self.plan, self.settings, self.clock
+        config = TrainConfig(
+            learning_rate=plan.learning_rate, word_balance=float(settings["balance-classes"])
+        )  # fmt: skip
+        config = _shared(config, epochs, settings["epochs"], plan)
+        total = config.epochs * (1 + (plan.growth.dendrites if plan.growth else plan.restarts))
+        model = build_model(plan.architecture, settings["seeds"], settings["seed"])
+        self.say(
+            f"training {settings['seeds']} nets of {cost(fold(model)).parameters:,} parameters, {epochs} epochs, "
+            f"learning rate {plan.learning_rate:.3g}" + (f", dendrites: {plan.growth.mode}" if plan.growth else "")
+        )
+        first = self.fitting is None
+        clock.fired = False
+
+        def progress(record: EpochRecord, _: int) -> None:
+            self.say(epoch_text(record, total))
+            if first:
+                self._look_ahead(record, epochs)
+            clock.epoch_done(record.seconds, last=record.epoch + 1 >= total)
+
+        try:
+            with clock.cutting():
+                result = train(
+                    model, self.bank, config, growth=plan.growth, restarts=plan.restarts, seed=settings["seed"],
+                    progress=progress, on_growth=self._growth,
+                )  # fmt: skip
+        except TimeUp:
+            return TrainResult(model, [], [], [], [], interrupted=True)
+        if clock.fired and not (first and self.fitting):
+            self.say(f"time limit: training ends after {len(result.history)} of {total} epochs")
+        return result
+
+    def _look_ahead(self, record: EpochRecord, epochs: int) -> None:
+        """After the first epoch that tells how long one takes: stop if not all fit but a shorter schedule does."""
+        tells = 1 if record.seconds > SLOW_EPOCH else 2
+        if record.epoch + 1 != tells:
+            return
+        left = self.clock.left()
+        if (epochs - tells) * record.seconds <= left:
+            return
+        self.fitting = self.clock.epochs_that_fit(epochs, record.seconds)
+        if self.fitting <= tells:
+            self.fitting = None
+            return
+        self.say(
+            f"time limit: {epochs} epochs would take {epochs * record.seconds:.0f} s, {left:.0f} s are left for "
+            f"training: beginning again with {self.fitting}, a whole schedule"
+        )
+        self.clock.epochs += 1
+        raise TimeUp
+
+    def _growth(self, step: GrowthStep) -> None:
+        after = "diverged" if step.loss_after is None else f"{step.loss_after:.4f}"
+        verdict = "kept" if step.accepted else "rolled back"
+        self.say(
+            f"dendrite {step.dendrites} ({step.kind}): validation loss {step.loss_before:.4f} -> {after}, {verdict}"
+        )
+
+
+def _shared(config: TrainConfig, epochs: int, wanted: int, plan: Plan) -> TrainConfig:
+    """Cycles of `epochs` in all; where those are too few for the plan's cycles, as few as will do."""
+    for total in range(epochs, wanted + 1):
+        try:
+            return share_epochs(config, total, plan.growth, plan.restarts)
+        except ConfigError:
+            if total == wanted:
+                raise
+    raise AssertionError("there is at least one epoch")
+
+
+def epoch_text(record: EpochRecord, total: int) -> str:
+    """One epoch in words."""
+    accuracy = sum(record.validation_accuracy) / len(record.validation_accuracy)
+    loss = sum(record.validation_loss) / len(record.validation_loss)
+    return (
+        f"epoch {record.epoch + 1} of {total} ({record.phase}): loss {record.train_loss:.4f}, validation loss "
+        f"{loss:.4f}, validation accuracy {accuracy:.1%}, {record.seconds:.2f} s"
+    )
