@@ -109,7 +109,7 @@ def _folded(config: object, dendrites: int = 0, **settings: str) -> Graph:
     """A model with random weights, folded; with dendrites inserted as growth does it."""
     import torch
 
-    from kws_dendrite.dendrites import DendriteConfig, attach, draw_candidates, insert
+    from kws_dendrite.dendrites import DendriteConfig, attach, fresh_choices, insert
     from kws_dendrite.fold import fold
     from kws_dendrite.models import build_model
 
@@ -117,9 +117,10 @@ def _folded(config: object, dendrites: int = 0, **settings: str) -> Graph:
     model = build_model(config, 1, 0)
     x = torch.randn(CLIPS, config.frames, config.coefficients, generator=generator)
     if dendrites:
-        attach(model, DendriteConfig(dendrites=dendrites, **settings))
-        for _ in range(dendrites):
-            insert(model, draw_candidates(model, x, generator), None, frozen=True)
+        plan = DendriteConfig(mode="random", dendrites=dendrites, **settings)
+        attach(model, plan)
+        for number in range(dendrites):
+            insert(model, fresh_choices(model, x, plan, number))
     with torch.no_grad():  # neurons' strengths and biases as training leaves them: not 0
         for parameter in model.parameters():
             if parameter.dim() == 2:

@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from kws_dendrite.dendrites import DendriteConfig, attach, dendritic_layers, draw_candidates, insert
+from kws_dendrite.dendrites import DendriteConfig, attach, dendritic_layers, fresh_choices, insert
+from kws_dendrite.dendrites.branches import PooledDense
 from kws_dendrite.dendrites.layer import Dendritic
 from kws_dendrite.errors import GraphError
 from kws_dendrite.fold import fold
@@ -50,7 +52,10 @@ def features(config, generator):
 
 
 def grown(config, members=2, dendrites=0, seed=0, *, frozen=True, **settings):
-    """A population as after training, in evaluation mode: statistics, scales, shifts, t and cascade all at random."""
+    """A population as after training, in evaluation mode: statistics, scales, shifts, t and cascade all at random.
+
+    `settings` are `DendriteConfig`'s.
+    """
     generator = torch.Generator().manual_seed(seed)
     model = build_model(config, members, seed)
     x = features(config, generator)
@@ -59,20 +64,20 @@ def grown(config, members=2, dendrites=0, seed=0, *, frozen=True, **settings):
         model.features.std.copy_(x.std((0, 1)))
     settle_norms(model, x)
     if dendrites:
-        growth = DendriteConfig(**settings)
+        growth = DendriteConfig(mode="random" if frozen else "gradient", **settings)
         attach(model, growth)
         for number in range(dendrites):
-            branches = draw_candidates(model, x, generator)
-            cascades = None
+            choices = fresh_choices(model, x, growth, seed + number)
             if growth.cascade:
-                cascades = {
-                    name: torch.randn(*layer.t[0].shape, number, generator=generator) if number else no_cascade(layer)
-                    for name, layer in dendritic_layers(model).items()
-                }
-            insert(model, branches, cascades, frozen=frozen)
+                choices = [
+                    replace(choice, cascade=torch.randn(choice.cascade.shape, generator=generator))
+                    for choice in choices
+                ]
+            insert(model, choices)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.dim() == 2:  # (P, C): BatchNorm's scale and shift, biases, t
+            # (P, C): BatchNorm's scale and shift, biases, t; (P, C, m): the matrix of a set of units.
+            if parameter.dim() == 2 or ".t." in name:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.3)
                 if name.endswith("norm.weight"):
                     flip = torch.rand(parameter.shape, generator=generator) < 0.2
@@ -84,11 +89,6 @@ def grown(config, members=2, dendrites=0, seed=0, *, frozen=True, **settings):
                 buffer.mul_(torch.rand(buffer.shape, generator=generator) + 0.5)
     spread_logits(model.eval(), x)
     return model
-
-
-def no_cascade(layer):
-    P, C = list(layer.base.parameters())[-1].shape
-    return torch.zeros(P, C, 0)
 
 
 def settle_norms(model, x):
@@ -107,10 +107,12 @@ def spread_logits(model, x):
     std = std.clamp_min(1e-6)
     grown_head = isinstance(model.head, Dendritic)
     dense = model.head.base if grown_head else model.head
+    dense = dense.dense if isinstance(dense, PooledDense) else dense
     dense.bias.sub_(mean).div_(std)
     dense.weight.div_(std[:, :, None])
-    for t in model.head.t if grown_head else ():
-        t.div_(std)
+    for t, spec in zip(model.head.t, model.head.specs, strict=True) if grown_head else ():
+        if spec.join == "add":
+            t.div_(std[:, :, None] if spec.units else std)
 
 
 def assert_folds(config, model, member, seed=0, *, dtype=np.float32):
@@ -243,7 +245,7 @@ def test_a_dendrite_at_t_0_changes_nothing():
     x = features(SHARED, torch.Generator().manual_seed(3))
     before = interpret(fold(model), x.flatten(1).numpy())
     attach(model, DendriteConfig())
-    insert(model, draw_candidates(model, x, torch.Generator().manual_seed(0)), None, frozen=True)
+    insert(model, fresh_choices(model, x, DendriteConfig(), seed=0))
     np.testing.assert_allclose(interpret(fold(model.eval()), x.flatten(1).numpy()), before, rtol=0, atol=1e-6)
 
 

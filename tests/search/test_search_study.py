@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_too_few_epochs_are_refused_before_any_trial(tmp_path, quick):
     config = SearchConfig(trials=1, members=1, train=TrainConfig(epochs=6))
-    with pytest.raises(ConfigError, match="6 epochs leave none for 3 cycles after 4 candidate epochs"):
+    with pytest.raises(ConfigError, match="6 epochs leave none for 3 cycles after 4 candidate and probe epochs"):
         search(tmp_path / "new", config)
     assert not quick and not (tmp_path / "new").exists()
 
