@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kws_dendrite.dendrites import torch_branches, torch_layers
 from kws_dendrite.dendrites.config import KINDS
 from kws_dendrite.dendrites.layer import NEURON_AXES, Spec, per_neuron
 from kws_dendrite.errors import ConfigError
@@ -124,12 +125,16 @@ class SparseDense(_FewInputs, Dense):
 
 def neurons(base: nn.Module) -> tuple[int, int]:
     """(P, C) of a population's layer: the leading axes of its last parameter, a bias or a weight (P, C, ...)."""
+    if torch_layers.is_plain(base):
+        return 1, torch_layers.outputs(base)
     P, C = list(base.parameters())[-1].shape[:2]
     return P, C
 
 
 def available(base: nn.Module, spec: Spec) -> str | None:
     """Why `base` cannot take a dendrite of this kind; None where it can."""
+    if torch_layers.is_plain(base):
+        return torch_layers.available(base, spec)
     conv = base.conv if isinstance(base, ConvBn) else base
     temporal = isinstance(base, (*CONVOLUTIONS,))
     if spec.kind == "pool":
@@ -157,6 +162,8 @@ def empty_branch(base: nn.Module, spec: Spec) -> nn.Module:
     if why is not None:
         raise ConfigError(f"a dendrite of kind {spec.kind!r} cannot serve this {type(base).__name__}: {why}")
     assert spec.kind in KINDS
+    if torch_layers.is_plain(base):
+        return torch_branches.branch(base, spec).requires_grad_(True)
     return _BUILDERS[spec.kind](base, spec).requires_grad_(True)
 
 
@@ -249,6 +256,11 @@ def separate_neurons(branch: nn.Module) -> bool:
     return not isinstance(branch, SeparableBn)
 
 
+def reads_everything(branch: nn.Module) -> bool:
+    """Whether its neurons read the same channels, so that some of them can do without the others."""
+    return all(getattr(module, "groups", 1) == 1 for module in branch.modules())
+
+
 @torch.no_grad()
 def draw(branch: nn.Module, base: nn.Module, x: Tensor, generators: list[torch.Generator]) -> None:
     """Weights anew, each member from its own generator; outputs of mean 0 and deviation 1 on `x`, what it reads.
@@ -268,18 +280,19 @@ def draw(branch: nn.Module, base: nn.Module, x: Tensor, generators: list[torch.G
                 shape = parameter.shape[1:]
                 noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
                 parameter.copy_(noise)
-        if isinstance(module, _FewInputs):
+        if isinstance(module, (_FewInputs, torch_branches.FewInputs)):
             module.index.copy_(_strongest(base, x, module))
     calibrate(branch, x)
 
 
-def _strongest(base: nn.Module, x: Tensor, few: _FewInputs) -> Tensor:
+def _strongest(base: nn.Module, x: Tensor, few: _FewInputs | torch_branches.FewInputs) -> Tensor:
     """The inputs (P, C, n) with the most to say to each neuron: |weight| times the input's root mean square."""
     whole = base.pointwise if isinstance(base, SeparableBn) else base.conv if isinstance(base, ConvBn) else base
+    weight = torch_layers.input_weight(base) if torch_layers.is_plain(base) else whole.weight
     loud = x.flatten(NEURON_AXES).square().mean(-1).sqrt()  # (P, Cin)
     P, _, n = few.index.shape
-    times = P // whole.weight.shape[0]  # a pool of candidates has several branches a member
-    matter = whole.weight.abs().repeat_interleave(times, 0) * loud[:, None]
+    times = P // weight.shape[0]  # a pool of candidates has several branches a member
+    matter = weight.abs().repeat_interleave(times, 0) * loud[:, None]
     return matter.topk(n, dim=2).indices.sort(dim=2).values
 
 

@@ -50,10 +50,12 @@ class Spec:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a layer's output has its neurons: the first two axes of a population (`axis` None), or `axis` of a plain
-    torch layer's, which then counts as a population of one."""
+    """Where a layer's input and output have their channels: the first two axes of a population (`axis` None), or `axis`
+    of a plain torch layer's, which then counts as a population of one. `norm` is the place at which a plain layer's
+    BatchNorm stood before it became a part of the layer."""
 
     axis: int | None = None
+    norm: str = ""
 
     def inside(self, value: Tensor) -> Tensor:
         """-> (P, C, ...)."""
@@ -126,14 +128,16 @@ class Dendritic(nn.Module):
         z = sources.z
         for j, a in enumerate(self.dendrites(sources)):
             z = join(z, self.t[j], a, self.specs[j])
-        return self.layout.outside(z)
+        return self.layout.outside(z.to(sources.z.dtype))  # under autocast t is of a wider type than z
 
     def sources(self, x: Tensor) -> Sources:
         """The layer's input, the last linear map's input, and z without dendrites."""
         if isinstance(self.base, SeparableBn):
             drive = self.base.depthwise(x, self.base.dilation)
             return Sources(x, drive, self.base.norm(self.base.pointwise(drive)))
-        return Sources(x, x, self.layout.inside(self.base(x)))
+        z = self.layout.inside(self.base(x))
+        x = self.layout.inside(x)
+        return Sources(x, x, z)
 
     def dendrites(self, sources: Sources) -> list[Tensor]:
         """a_1 .. a_D, each (P, C, ...) or (P, m, ...)."""
@@ -152,8 +156,6 @@ class Dendritic(nn.Module):
     ) -> Tensor:
         """f(G(x) + sum_e c_e * a_e) for a branch that need not be a part of this layer yet."""
         u = branch(sources.of(spec, keeps_channels(self.base)))
-        if spec.kind not in ("temporal", "plateau", "pool"):  # those are at home in the layer's own layout
-            u = self.layout.inside(u)
         if self.with_cascade:
             for e, a in enumerate(earlier):
                 u = u + per_neuron(cascade[:, :, e], a) * a
@@ -173,7 +175,7 @@ class Dendritic(nn.Module):
         self.branches.append(branch)
         t = torch.zeros(shape, device=like.device, dtype=like.dtype)
         self.t.append(nn.Parameter(t, requires_grad=not spec.silent))
-        self.cascade.append(nn.Parameter(cascade.detach().clone(), requires_grad=not spec.frozen))
+        self.cascade.append(nn.Parameter(cascade.detach().clone().to(t), requires_grad=not spec.frozen))
         self.specs.append(spec)
         if spec.frozen:
             shared = {id(parameter) for parameter in self.base.parameters()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kws_dendrite.dendrites.branches import CONVOLUTIONS, PooledDense
 from kws_dendrite.dendrites.config import DendriteConfig, Layers
-from kws_dendrite.dendrites.layer import Dendritic
+from kws_dendrite.dendrites.layer import Dendritic, Layout
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.models.layers import ConvBn, Dense, GlobalPool, SeparableBn
 
@@ -87,17 +87,18 @@ def captured(model: nn.Module) -> Iterator[Captured]:
     seen: Captured = {}
     hooks = []
 
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
-        def hook(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+    def keep(name: str, layout: Layout) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor | None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor | None:
             if not output.requires_grad:
                 output.requires_grad_(True)
             seen[name] = inputs[0].detach(), output
+            return None if layout.axis is None else output.clone()  # a plain net may overwrite it in place
 
         return hook
 
     try:
         for name, layer in dendritic_layers(model).items():
-            hooks.append(layer.register_forward_hook(keep(name)))
+            hooks.append(layer.register_forward_hook(keep(name, layer.layout)))
         yield seen
     finally:
         for hook in hooks:

@@ -48,8 +48,8 @@ class Pool:
 
     def outputs(self, layer: Dendritic, sources: Sources, earlier: list[Tensor]) -> Tensor:
         """(P, K, C, B, ...), or (P, m, 1, B, ...) for units that reach every neuron."""
-        wide = Sources(*(_repeated(value, self.size) for value in (sources.x, sources.drive, sources.z)))
-        earlier = [_repeated(value, self.size) for value in earlier]
+        wide = Sources(*(_shown(layer, value, self.size) for value in (sources.x, sources.drive, sources.z)))
+        earlier = [_shown(layer, value, self.size) for value in earlier]
         a = layer.activate_branch(self.branch, self.spec, self.cascade, wide, earlier)
         if self.spec.units:
             return a[:, :, None]
@@ -58,6 +58,11 @@ class Pool:
 
 def _repeated(value: Tensor, times: int) -> Tensor:
     return value if times == 1 else value.repeat_interleave(times, 0)
+
+
+def _shown(layer: Dendritic, value: Tensor, times: int) -> Tensor:
+    """`value` to all candidates; a plain layer's is read once for all of them, so it is not copied."""
+    return _repeated(value, times) if layer.layout.axis is None else value.expand(times, *value.shape[1:])
 
 
 def kinds_for(layer: Dendritic, config: DendriteConfig) -> list[Spec]:
@@ -111,7 +116,7 @@ def draw_pools(model: nn.Module, features: Tensor, config: DendriteConfig, seed:
                 generators = [
                     torch.Generator().manual_seed(_stream(seed, p, number, k)) for p in range(P) for k in range(times)
                 ]
-                read = _repeated(sources.of(spec, keeps_channels(layer.base)), times)
+                read = _shown(layer, sources.of(spec, keeps_channels(layer.base)), times)
                 draw(branch, layer.base, read, generators)
                 earlier = len(layer.branches)
                 cascade = torch.zeros(P * times, C, earlier, requires_grad=layer.with_cascade and earlier > 0)

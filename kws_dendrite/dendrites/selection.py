@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from kws_dendrite.dendrites.branches import rows, separate_neurons
+from kws_dendrite.dendrites.branches import reads_everything, rows, separate_neurons
 from kws_dendrite.dendrites.config import DendriteConfig
 from kws_dendrite.dendrites.layer import Spec
 from kws_dendrite.dendrites.objective import score, standard_score
@@ -116,7 +116,7 @@ def _options(pool: Pool, config: DendriteConfig) -> list[Choice]:
     branch, cascade = pick(pool, best)
     whole = Choice(pool.layer, pool.spec, branch, cascade, gain.sum(1).mean().item(), strength.amax(1).mean().item())
     sizes = _some(gain.shape[1])
-    fixed = config.cascade or not separate_neurons(branch)
+    fixed = config.cascade or not separate_neurons(branch) or not reads_everything(branch)
     if fixed or pool.spec.join == "gate" or pool.spec.kind in ("temporal", "pool"):
         sizes = []  # a dendrite for each neuron, or none
     order = gain.argsort(1, descending=True)
@@ -155,7 +155,7 @@ def forward_selection(pool: Pool, rank: int, significance: float = 0.0, *, held_
         gain = torch.where(standard_score(moments, pool.judged_clips) >= significance, gain, 0.0)
     order = []
     covered = torch.zeros_like(gain[:, 0])  # (P, C)
-    used = torch.zeros(gain.shape[:2], dtype=torch.bool)
+    used = torch.zeros(gain.shape[:2], dtype=torch.bool, device=gain.device)
     for _ in range(rank):
         added = (gain - covered[:, None]).clamp_min(0).sum(2) + EPSILON * gain.sum(2)
         added[used] = -1.0
