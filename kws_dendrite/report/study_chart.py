@@ -31,7 +31,7 @@ def draw_accuracy(results: Values, kind: str = "png") -> bytes:
         left, right = figure.subplots(1, 2, sharey=True)
         for axes, key, label in (
             (left, "parameters", "folded parameters (log scale)"),
-            (right, "macs", "multiply-accumulates of a clip (log scale)"),
+            (right, "macs", "thousand multiply-accumulates a clip (log scale)"),
         ):
             _panel(axes, results, key)
             axes.set_xlabel(label)
@@ -50,7 +50,7 @@ def draw_differences(results: Values, kind: str = "png") -> bytes:
         figure.set_layout_engine("constrained")
         axes = figure.add_subplot()
         colours = styles(results)
-        place, places, names, heads = 0.0, [], [], []
+        place, places, names, heads = 0.0, [], [], []  # a line an arm, going down
         for size in _sizes(chosen):
             here = [one for one in chosen if one["size"] == size]
             heads.append((place - 0.75, f"{size:,} parameters, against {here[0]['against_title']}"))
@@ -62,7 +62,7 @@ def draw_differences(results: Values, kind: str = "png") -> bytes:
             place += 1.1
         axes.axvline(0, color="#333333", lw=1)
         axes.set_yticks(places, names, fontsize=9)
-        axes.set_ylim(place - 0.6, -1.4)
+        axes.set_ylim(place - 1.5, -1.4)
         for at, text in heads:
             axes.text(0.005, at, text, transform=axes.get_yaxis_transform(), fontsize=9, color="#444444", va="center")
         axes.set_xlabel(f"points of {results['measured_on']} accuracy over the best plain net of the size")
@@ -86,10 +86,11 @@ def write_pictures(results: Values, folder: Path | str) -> list[Path]:
 
 
 def strict(results: Values) -> list[Values]:
-    """Of each arm and size the comparison with the best plain net; with the plain one where that is the best."""
+    """Of each arm that a study is about and each size the comparison with the best plain net."""
+    controls = {row["arm"] for row in results["rows"] if row["control"]}
     chosen: dict[tuple[str, int], Values] = {}
     for one in results["comparisons"]:
-        if one["reference"] == "base":
+        if one["reference"] == "base" or one["arm"] in controls:
             continue
         key = one["arm"], one["size"]
         if key not in chosen or one["reference"] == "best plain":
@@ -116,19 +117,22 @@ def styles(results: Values) -> dict[str, dict[str, Any]]:
 
 
 def _panel(axes: Axes, results: Values, key: str) -> None:
-    values = [row[key] for row in results["rows"]]
+    unit = 1000 if key == "macs" else 1
+    values = [row[key] / unit for row in results["rows"]]
     for arm, look in styles(results).items():
         rows = sorted((row for row in results["rows"] if row["arm"] == arm), key=lambda row: row[key])
-        x = [row[key] for row in rows]
+        x = [row[key] / unit for row in rows]
         y = [100 * row["accuracy"] for row in rows]
         axes.plot(x, y, label=rows[0]["title"], lw=1.6, ms=5.5, mec="white", mew=0.6, zorder=3, **look)
         banded = [row for row in rows if row["interval"]]
         if len(banded) > 1 and look["ls"] != "none":
             low, high = ([100 * row["interval"][end] for row in banded] for end in (0, 1))
-            axes.fill_between([row[key] for row in banded], low, high, color=look["color"], alpha=0.1, lw=0, zorder=1)
+            axes.fill_between(
+                [row[key] / unit for row in banded], low, high, color=look["color"], alpha=0.1, lw=0, zorder=1
+            )
         for row in banded:
             low, high = row["interval"]
-            axes.plot([row[key]] * 2, [100 * low, 100 * high], color=look["color"], lw=1, alpha=0.6, zorder=2)
+            axes.plot([row[key] / unit] * 2, [100 * low, 100 * high], color=look["color"], lw=1, alpha=0.6, zorder=2)
     low, high = padded_log(min(values), max(values))
     axes.set_xscale("log")
     axes.set_xlim(low, high)

@@ -8,6 +8,7 @@ import numpy as np
 
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.evaluation import crossed_difference, t_interval, wilson_interval
+from kws_dendrite.study.arms import ARMS
 from kws_dendrite.study.comparison import Scored, best_plain_of, compare, plain_of
 from kws_dendrite.study.compression import Compression, compress
 from kws_dendrite.study.folder import read_description
@@ -39,7 +40,7 @@ def gather(folder: Path | str, rows: Sequence[Row] | None = None) -> dict[str, A
         Scored(row, scores.correct.mean(1), scores.correct, scores.int8_correct, scores.recall)
         if tested and (scores := read[row.name]) is not None
         else Scored(row, np.array(row.validation_accuracy))
-        for row in sorted(rows, key=lambda row: (row.size, row.base_of != "", row.arm))
+        for row in sorted(rows, key=_place)
     ]
     sized = [one for one in scored if not _published(one)]
     comparisons = compare(sized)
@@ -62,6 +63,14 @@ def gather(folder: Path | str, rows: Sequence[Row] | None = None) -> dict[str, A
             if (best := best_plain_of(sized, size)) is not None
         },
     }
+
+
+def _place(row: Row) -> tuple[bool, int, int, str]:
+    """Sized arms first, size by size, in the order of the registry."""
+    kind = row.arm.partition(":")[0].removesuffix("-base")
+    order = list(ARMS)
+    known = order.index(kind) if kind in order else len(order)
+    return row.made_of["architecture"]["family"] != "separable", row.size, known, row.arm
 
 
 def _published(one: Scored) -> bool:

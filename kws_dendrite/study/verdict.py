@@ -40,8 +40,9 @@ def ahead_over_seeds(comparison: Comparison) -> bool:
 
 
 def shown(comparison: Comparison) -> bool:
-    """Whether it is ahead over seeds and clips after Holm's correction."""
-    return comparison.mean > 0 and comparison.corrected_both is not None and comparison.corrected_both < LEVEL
+    """Whether it is ahead over seeds, and over seeds and clips after Holm's correction."""
+    corrected = comparison.corrected_both
+    return ahead_over_seeds(comparison) and corrected is not None and corrected < LEVEL
 
 
 def conclusion(comparisons: Sequence[Comparison], grown: Sequence[str]) -> str:
