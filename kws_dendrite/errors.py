@@ -31,3 +31,7 @@ class ExportError(KwsDendriteError):
 
 class ParityError(ExportError):
     """An exported artefact whose outputs differ from the trained model's by more than the bound."""
+
+
+class ServiceError(KwsDendriteError):
+    """A service on the network that refuses, fails, or does not answer."""

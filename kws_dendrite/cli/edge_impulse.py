@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kws_dendrite.cli import inputs
-from kws_dendrite.errors import ConfigError, DataError
+from kws_dendrite.errors import ConfigError, DataError, OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from kws_dendrite.data.edge_impulse_export import ExportedDataset
+    from kws_dendrite.export.edge_impulse.comparison import Row
     from kws_dendrite.export.edge_impulse.model import BundleModel
     from kws_dendrite.export.edge_impulse.pack import Material
+    from kws_dendrite.export.edge_impulse.studio import Profile, Studio
 
 app = typer.Typer(help="Edge Impulse: a model or a data set for it.", no_args_is_help=True, rich_markup_mode=None)
 
 
 BundleArgument = Annotated[Path, typer.Argument(help="The folder that `export` wrote.", show_default=False)]
+DeviceOption = Annotated[str, typer.Option(help="The SDK's name of it, such as cortex-m7-216mhz.")]
+TimeoutOption = Annotated[
+    float, typer.Option(min=0, help="Seconds that one job in Edge Impulse may take; 0: for ever.")
+]
+DEVICE, TIMEOUT = "cortex-m4f-80mhz", 600.0
+PAUSE = 1.0  # seconds between two looks at a job
 
 
 @app.command()
@@ -92,6 +101,123 @@ def _material(model: BundleModel, data: str, console: Console) -> Material:
     first = {clip.label: clip for clip in reversed(found.partition("validation"))}
     sound = read_signals(replace(found, clips=tuple(first[label] for label in sorted(first))), "validation")
     return Material(features.reshape(len(features), -1), sound.samples, sound.labels)
+
+
+@app.command()
+def profile(
+    bundle: BundleArgument,
+    device: DeviceOption = DEVICE,
+    timeout: TimeoutOption = TIMEOUT,
+    as_json: inputs.JsonOption = False,
+) -> None:
+    """Studio's RAM, ROM and latency beside this project's own.
+
+    Uploads the int8 file to the project of the key in EI_API_KEY (role Admin), whose model it replaces.
+    """
+    from rich.console import Console
+
+    from kws_dendrite.export.edge_impulse.comparison import compare
+    from kws_dendrite.export.edge_impulse.model import read_bundle
+
+    console = Console(stderr=True)
+    model = read_bundle(bundle)
+    with console.status("Edge Impulse") as status:
+        studio = _studio(timeout, status.update)
+        found = studio.profile(model.int8.path, device)
+    rows = compare(bundle, found)
+    if as_json:
+        print(json.dumps(_report(studio, found, rows), allow_nan=False))
+    else:
+        _show_profile(found, rows)
+
+
+@app.command()
+def deploy(
+    bundle: BundleArgument,
+    device: DeviceOption = DEVICE,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the archive; BUNDLE_TARGET.zip in the current folder unless given.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="What to build: zip is the C++ library; arduino, ...")] = "zip",
+    engine: Annotated[str, typer.Option(help="tflite, tflite-eon, or tflite-eon-ram-optimized.")] = "tflite-eon",
+    timeout: TimeoutOption = TIMEOUT,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    as_json: inputs.JsonOption = False,
+) -> None:
+    """Build the model in Edge Impulse and fetch the library.
+
+    Uploads and profiles as `profile` does, then saves the labels, builds and downloads.
+    """
+    from rich.console import Console
+
+    from kws_dendrite.export.edge_impulse.comparison import compare
+    from kws_dendrite.export.edge_impulse.model import read_bundle
+    from kws_dendrite.export.edge_impulse.studio import ENGINES
+    from kws_dendrite.output import write_bytes
+
+    if engine not in ENGINES:
+        raise ConfigError(f"--engine is one of {', '.join(ENGINES)}; got {engine!r}")
+    out = out or Path(f"{bundle.resolve().name}_{target}.zip")
+    if out.is_dir() or (out.exists() and not overwrite):
+        raise OutputError(f"{out} is there already; add --overwrite to replace it, or name another file")
+    console = Console(stderr=True)
+    model = read_bundle(bundle)
+    with console.status("Edge Impulse") as status:
+        studio = _studio(timeout, status.update)
+        found = studio.profile(model.int8.path, device)
+        archive = studio.deploy(model.labels, target=target, engine=engine)
+    write_bytes(out, archive)
+    rows = compare(bundle, found)
+    if as_json:
+        written = {"file": str(out), "bytes": len(archive), "target": target, "engine": engine}
+        print(json.dumps({**_report(studio, found, rows), "written": written}, allow_nan=False))
+    else:
+        _show_profile(found, rows)
+        print(f"{out}: {target}, {len(archive):,} bytes")
+
+
+def _studio(timeout: float, say: Callable[[str], None]) -> Studio:
+    from kws_dendrite.export.edge_impulse.client import from_environment
+    from kws_dendrite.export.edge_impulse.studio import Studio
+
+    return Studio(from_environment(), timeout=timeout, pause=PAUSE, say=say)
+
+
+def _report(studio: Studio, found: Profile, rows: tuple[Row, ...]) -> dict[str, Any]:
+    return {
+        "device": found.device,
+        "client": studio.client.version,
+        "studio": found.to_json(),
+        "rows": [row.to_json() for row in rows],
+    }
+
+
+def _show_profile(found: Profile, rows: tuple[Row, ...]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    title = f"{found.device}, {found.variant}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("by", overflow="fold")
+    for name in ("RAM, bytes", "ROM, bytes", "ms", "instructions"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        cells = [f"{value:,}" if value is not None else "-" for value in (row.ram, row.rom)]
+        cells.append("-" if row.milliseconds is None else f"{row.milliseconds:,.3g}")
+        cells.append("-" if row.instructions is None else f"{row.instructions:,}")
+        table.add_row(row.by, *cells)
+    console.print(table)
+    lines = ["the network alone, without front end; Studio's figures are its estimates, in whole milliseconds"]
+    if not any(row.instructions for row in rows):
+        lines.append(f"this project has no costs of {found.device}'s core")
+    if not found.supported:
+        lines.append("Studio says that the model does not run on microcontrollers")
+    if found.problem:
+        lines.append(f"Studio says: {found.problem}")
+    for line in lines:
+        inputs.say(console, line)
 
 
 @app.command()
