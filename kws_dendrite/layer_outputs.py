@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kws_dendrite.dendrites.branches import PooledBranch, PooledDense, TemporalBn
+from kws_dendrite.dendrites.branches import Plateau, PooledBranch, PooledDense, TemporalBn
 from kws_dendrite.dendrites.layer import Dendritic
 from kws_dendrite.models.layers import Conv2d, ConvBn, Dense, SeparableBn
 
-_UNITS = (ConvBn, SeparableBn, Conv2d, Dense, TemporalBn, PooledBranch)
+_UNITS = (ConvBn, SeparableBn, Conv2d, Dense, TemporalBn, Plateau, PooledBranch)
 
 
 @torch.no_grad()

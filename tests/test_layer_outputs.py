@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from kws_dendrite.dendrites import DendriteConfig, attach, dendritic_layers, fresh_choices, insert
+from kws_dendrite.dendrites.config import KINDS
 from kws_dendrite.fold import fold
 from kws_dendrite.layer_outputs import layer_outputs
 from kws_dendrite.models import BcResNetConfig, EdgeImpulse1dConfig, PaperConfig, SeparableConfig, build_model
@@ -12,7 +13,6 @@ from kws_dendrite.plain import node_outputs
 
 SEPARABLE = SeparableConfig(20, 8, 4, channels=6, kernel=5)
 FAMILIES = [SEPARABLE, EdgeImpulse1dConfig(20, 8, 4), PaperConfig(24, 8, 4)]
-KINDS = ("copy", "lean", "sparse", "temporal", "lowrank", "pool")
 
 
 def settled(config):
@@ -30,7 +30,7 @@ def grow(model, x, plan, dendrites=1):
         insert(model, fresh_choices(model, x, plan, seed=number))
     for layer in dendritic_layers(model).values():
         for t in layer.t:
-            torch.nn.init.constant_(t, 0.3)
+            torch.nn.init.constant_(t, 0.1)
 
 
 def check(model, x):
@@ -38,8 +38,8 @@ def check(model, x):
     nodes = node_outputs(fold(model, 1), x.reshape(5, -1).numpy())
     found = layer_outputs(model, x, 1)
     assert set(found) <= set(nodes)
-    for name, value in found.items():
-        np.testing.assert_allclose(value, nodes[name], rtol=1e-4, atol=1e-5, err_msg=name)
+    for name, value in found.items():  # a sum's rounding goes with its largest terms
+        np.testing.assert_allclose(value, nodes[name], rtol=0, atol=1e-5 * np.abs(value).max(), err_msg=name)
     return list(found)
 
 
@@ -67,7 +67,7 @@ def test_dendrites_of_every_kind_have_their_nodes_in_the_order_that_they_run(kin
         start = name.replace(".", "_")
         tail = "_pointwise" if name.startswith("blocks") else ""
         own = f"{start}{tail}"
-        dendrites = [f"{start}_dendrite{j}{tail if kind == 'copy' else ''}" for j in (1, 2)]
+        dendrites = [f"{start}_dendrite{j}{tail if kind in ('copy', 'echo') else ''}" for j in (1, 2)]
         assert here == [own, *dendrites, f"{start}_dendrite2_{joined}"]
     assert any(layer.branches for layer in dendritic_layers(model).values())
 

@@ -24,6 +24,7 @@ from kws_dendrite.dendrites.config import Objective
 EPSILON = 1e-8  # keeps a constant candidate's or an error-free neuron's score at 0
 SMOOTHING = 0.99  # of the running moments; the published package names the same factor
 RIDGE = 1e-4  # of the regression on the neuron and its dendrites, relative to their variances
+LEAST_NEW = 1e-2  # of a variance that counts as left: the ridge's share of a copy would else be scaled up to a score
 
 Moments = dict[str, Tensor]
 
@@ -90,7 +91,8 @@ def _residual(m: Moments) -> tuple[Tensor, Tensor, Tensor]:
     covariance = m["covariance"] - torch.einsum("pkcs,pcs->pkc", solved, delta)
     variance_a = m["variance_a"] - torch.einsum("pkcs,pkcs->pkc", solved, a)
     variance_delta = m["variance_delta"] - torch.einsum("pcr,pcrs,pcs->pc", delta, inverse, delta)
-    return covariance, variance_a.clamp_min(0), variance_delta.clamp_min(0)
+    variance_a = torch.maximum(variance_a, LEAST_NEW * m["variance_a"])
+    return covariance, variance_a, torch.maximum(variance_delta, LEAST_NEW * m["variance_delta"])
 
 
 def standard_score(m: Moments, clips: int) -> Tensor:

@@ -1,16 +1,17 @@
-"""A dendritic layer: its formula against numpy, what inserting keeps, what freezing stops, calibration."""
+"""A dendritic layer: its formula against numpy, what inserting keeps, what freezing stops."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from tiny_nets import LAYERS, B, C, P, dense, randn, seeded
+from tiny_nets import LAYERS, B, C, P, calibrated, dense, randn
 from torch import nn
 
-from kws_dendrite.dendrites import Dendritic
-from kws_dendrite.dendrites.layer import activate, calibrate, fresh_branch
-from kws_dendrite.models.layers import ConvBn
+from kws_dendrite.dendrites import Dendritic, Spec
+from kws_dendrite.dendrites.layer import Layout, activate
+from kws_dendrite.models.layers import Dense
 
 ACTIVATIONS = {
     "relu": lambda u: np.maximum(u, 0),
@@ -19,14 +20,15 @@ ACTIVATIONS = {
     "hard_tanh": lambda u: np.clip(u, -1, 1),
 }
 every_layer = pytest.mark.parametrize("kind", LAYERS)
+COPY = Spec(activation="tanh")
 
 
-def grown(kind, dendrites=1, *, frozen, activation="tanh", t=0.7):
-    """A layer with calibrated dendrites, every t set to `t`; and an input for it."""
+def grown(kind, dendrites=1, *, frozen, t=0.7):
+    """A layer with calibrated copies, every t set to `t`; and an input for it."""
     make, shape = LAYERS[kind]
-    layer, x = Dendritic(make(), activation), randn(*shape, seed=4)
+    layer, x = Dendritic(make()), randn(*shape, seed=4)
     for j in range(dendrites):
-        layer.add(fresh_branch(layer.base, x, seeded(10 + j)), torch.zeros(P, C, j), frozen=frozen)
+        layer.add(calibrated(layer.base, COPY, x, 10 + j), torch.zeros(P, C, j), replace(COPY, frozen=frozen))
         nn.init.constant_(layer.t[j], t)
     return layer, x
 
@@ -41,14 +43,17 @@ def test_activations_are_numpys(kind):
     np.testing.assert_allclose(activate(torch.tensor(u), kind), ACTIVATIONS[kind](u), atol=1e-12)
 
 
+@pytest.mark.parametrize("join", ["add", "gate"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("cascade", [False, True])
-def test_formula_is_numpys(activation, cascade):
+def test_formula_is_numpys(activation, cascade, join):
+    """z' = z + sum_j t_j a_j, or z' = z prod_j (1 + t_j a_j); a_j = f(u_j + sum_{e<j} c_je a_e)."""
     D = 3
-    layer = Dendritic(dense(), activation, cascade=cascade).double()
+    layer = Dendritic(dense(), cascade=cascade).double()
     x = randn(P, 4, B, dtype=torch.float64)
     for j in range(D):
-        layer.add(dense(seed=20 + j).double(), randn(P, C, j, seed=30 + j, dtype=torch.float64), frozen=j % 2 == 0)
+        spec = Spec(activation=activation, join=join, frozen=j % 2 == 0)
+        layer.add(dense(seed=20 + j).double(), randn(P, C, j, seed=30 + j, dtype=torch.float64), spec)
         with torch.no_grad():
             layer.t[j].copy_(randn(P, C, seed=40 + j))
     found = layer(x).detach().numpy()
@@ -57,26 +62,42 @@ def test_formula_is_numpys(activation, cascade):
         return (linear.weight[p, c] @ x[p, :, n] + linear.bias[p, c]).item()
 
     for p, c, n in np.ndindex(P, C, B):
-        a = []
+        a, expected = [], affine(layer.base, p, c, n)
         for j in range(D):
             u = affine(layer.branches[j], p, c, n)
             if cascade:
                 u += sum(layer.cascade[j][p, c, e].item() * a[e] for e in range(j))
             a.append(ACTIVATIONS[activation](u))
-        expected = affine(layer.base, p, c, n) + sum(layer.t[j][p, c].item() * a[j] for j in range(D))
+            y = layer.t[j][p, c].item() * a[j]
+            expected = expected + y if join == "add" else expected * (1 + y)
         assert found[p, c, n] == pytest.approx(expected, abs=1e-12)
-    z = layer.base(x) + sum(t[..., None] * a for t, a in zip(layer.t, layer.dendrites(x), strict=True))
-    np.testing.assert_allclose(z.detach(), found, atol=1e-12)
+
+
+@pytest.mark.parametrize("join", ["add", "gate"])
+def test_units_reach_every_neuron_through_a_matrix(join):
+    """z'_c = z_c + sum_m T_cm f(u_m), or z_c (1 + sum ...)."""
+    m = 2
+    layer, x = Dendritic(dense()).double(), randn(P, 4, B, dtype=torch.float64)
+    units = Dense(P, 4, m, torch.Generator().manual_seed(7)).double()
+    layer.add(units, torch.zeros(P, C, 0), Spec(kind="lowrank", activation="tanh", join=join, units=m))
+    assert layer.t[0].shape == (P, C, m)
+    with torch.no_grad():
+        layer.t[0].copy_(randn(P, C, m, seed=8))
+    y = np.einsum("pcm,pmn->pcn", layer.t[0].detach(), np.tanh(units(x).detach()))
+    z = layer.base(x).detach().numpy()
+    np.testing.assert_allclose(layer(x).detach(), z + y if join == "add" else z * (1 + y), atol=1e-12)
 
 
 @every_layer
+@pytest.mark.parametrize("join", ["add", "gate"])
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("training", [False, True])
-def test_inserting_keeps_the_function_exactly(kind, frozen, training):
+def test_inserting_keeps_the_function_exactly(kind, join, frozen, training):
     layer, x = grown(kind, 2, frozen=frozen)
     layer.train(training)
     before = layer(x)
-    layer.add(fresh_branch(layer.base, x, seeded(99)), randn(P, C, 2), frozen=frozen)
+    spec = replace(COPY, frozen=frozen, join=join)
+    layer.add(calibrated(layer.base, COPY, x, 99), randn(P, C, 2), spec)
     layer.train(training)
     assert (layer(x) - before).abs().max() == 0
 
@@ -102,7 +123,7 @@ def test_frozen_dendrite_passes_no_gradient(kind):
         if name == "with":
             assert all(p.grad is None for p in layer.branches.parameters())
             assert all(c.grad is None for c in layer.cascade)
-            for t, a in zip(layer.t, layer.dendrites(x), strict=True):
+            for t, a in zip(layer.t, layer.dendrites(layer.sources(x)), strict=True):
                 torch.testing.assert_close(t.grad, (pull * a).flatten(2).sum(-1))
     assert all(torch.equal(one, other) for one, other in zip(grads["with"], grads["without"], strict=True))
 
@@ -125,14 +146,23 @@ def test_gradient_mode_passes_all_gradient(kind):
 
 def test_gradient_of_a_cascade_reaches_earlier_dendrites_only_unfrozen():
     for frozen in (False, True):
-        layer = Dendritic(dense(), "tanh", cascade=True)
+        layer = Dendritic(dense(), cascade=True)
         for j in range(2):
-            layer.add(dense(seed=5 + j), torch.full((P, C, j), 0.5), frozen=frozen)
+            layer.add(dense(seed=5 + j), torch.full((P, C, j), 0.5), replace(COPY, frozen=frozen))
         nn.init.ones_(layer.t[1])  # t[0] stays 0: the first dendrite acts through the second alone
         layer(randn(P, 4, B)).square().sum().backward()
         reached = layer.branches[0].weight.grad is not None and bool(layer.branches[0].weight.grad.any())
         assert reached is not frozen
         assert (layer.cascade[1].grad is not None) is not frozen
+
+
+def test_a_sham_has_nothing_to_learn():
+    layer = Dendritic(dense())
+    layer.add(dense(seed=5), torch.zeros(P, C, 0), replace(COPY, frozen=True, silent=True))
+    added = {id(p) for p in layer.parameters()} - {id(p) for p in layer.base.parameters()}
+    assert added
+    assert not any(p.requires_grad for p in layer.parameters() if id(p) in added)
+    assert all(p.requires_grad for p in layer.base.parameters())
 
 
 @pytest.mark.parametrize("kind", ["conv_bn", "separable_bn"])
@@ -153,7 +183,7 @@ def test_frozen_dendrite_keeps_its_statistics_in_training(kind, frozen):
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_branch_in_training_mode_is_stilled_when_it_comes_frozen(frozen):
     layer, branch = Dendritic(LAYERS["conv_bn"][0]()), LAYERS["conv_bn"][0]().train()
-    layer.add(branch, torch.zeros(P, C, 0), frozen=frozen)
+    layer.add(branch, torch.zeros(P, C, 0), replace(COPY, frozen=frozen))
     assert branch.training is branch.norm.training is not frozen
 
 
@@ -166,45 +196,10 @@ def test_a_copy_stays_frozen():
     assert torch.equal(twin(x), layer.train()(x))
 
 
-@every_layer
-def test_fresh_branch_is_calibrated(kind):
-    make, shape = LAYERS[kind]
-    x = 5 * randn(*shape[:2], 40, *shape[3:], seed=8) + 3
-    u = fresh_branch(make(), x, seeded())(x).flatten(2)
-    torch.testing.assert_close(u.mean(-1), torch.zeros(P, C), atol=1e-4, rtol=0)
-    torch.testing.assert_close(u.std(-1), torch.ones(P, C), atol=1e-3, rtol=0)
-
-
-@every_layer
-def test_fresh_branch_leaves_the_base_alone(kind):
-    make, shape = LAYERS[kind]
-    base = make().requires_grad_(False)
-    before, training = state(base), base.training
-    branch = fresh_branch(base, randn(*shape), seeded())
-    assert all(torch.equal(value, before[name]) for name, value in base.state_dict().items())
-    assert base.training is training
-    assert all(p.requires_grad for p in branch.parameters())
-    shared = {p.data_ptr() for p in base.parameters()} & {p.data_ptr() for p in branch.parameters()}
-    assert not shared
-
-
-@every_layer
-def test_fresh_branch_depends_on_its_generator_alone(kind):
-    make, shape = LAYERS[kind]
-    same, again, other = (state(fresh_branch(make(), randn(*shape), seeded(seed))) for seed in (1, 1, 2))
-    assert all(torch.equal(same[name], again[name]) for name in same)
-    assert not all(torch.equal(same[name], other[name]) for name in same)
-
-
-def test_calibration_keeps_the_momentum():
-    layer: ConvBn = LAYERS["conv_bn"][0]()
-    calibrate(layer, randn(*LAYERS["conv_bn"][1]))
-    assert layer.norm.momentum == 0.1
-    assert not layer.training
-
-
-def test_calibrating_a_dead_neuron_stays_finite():
-    layer = dense()
-    calibrate(layer, torch.zeros(P, 4, B))
-    assert torch.isfinite(layer.weight).all()
-    assert torch.isfinite(layer(randn(P, 4, B))).all()
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_a_layout_brings_neurons_to_their_place_and_back(axis):
+    value = randn(4, 5, 6)
+    layout = Layout(axis)
+    assert layout.inside(value).shape[:2] == (1, value.shape[axis])
+    assert torch.equal(layout.outside(layout.inside(value)), value)
+    assert Layout().inside(value) is value and Layout().outside(value) is value

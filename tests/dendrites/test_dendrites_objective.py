@@ -1,143 +1,268 @@
-"""What a candidate maximises, and its gradient, against numpy by hand."""
+"""What a candidate maximises, and its gradient, against numpy by hand, from the formulas."""
 
 import numpy as np
 import pytest
 import torch
 
-from kws_dendrite.dendrites.objective import SMOOTHING, SmoothedMoments, candidate_loss, correlation, moments
+from kws_dendrite.dendrites.objective import (
+    LEAST_NEW,
+    RIDGE,
+    SMOOTHING,
+    SmoothedMoments,
+    moments,
+    score,
+    standard_score,
+)
 
-P, C, INPUTS, N = 2, 3, 4, 11  # members, neurons, inputs, samples
+P, K, C, INPUTS, N, L = 2, 3, 4, 3, 9, 5  # members, candidates, neurons, inputs, clips, samples a clip
+OBJECTIVES = ("covariance", "correlation", "partial", "gain")
 
 
 @pytest.fixture
 def case():
-    """Weights (P, C, INPUTS), biases (P, C), inputs (P, INPUTS, N), errors (P, C, N), all float64."""
+    """Weights (P, K, C, INPUTS), inputs (P, INPUTS, N, L), errors (P, C, N, L), others (P, C, 2, N, L); float64."""
     random = np.random.default_rng(0)
-    return tuple(random.normal(size=shape) for shape in ((P, C, INPUTS), (P, C), (P, INPUTS, N), (P, C, N)))
+    shapes = ((P, K, C, INPUTS), (P, INPUTS, N, L), (P, C, N, L), (P, C, 2, N, L))
+    return tuple(random.normal(size=shape) + 0.3 for shape in shapes)
 
 
-def by_hand(w, b, x, delta):
-    """a = tanh(u), the covariance S and dS/dw, written out neuron by neuron, sample by sample."""
-    a, S, dS = np.zeros((P, C, N)), np.zeros((P, C)), np.zeros((P, C, INPUTS))
-    for p in range(P):
-        for c in range(C):
-            u = np.array([w[p, c] @ x[p, :, n] + b[p, c] for n in range(N)])
-            a[p, c] = np.tanh(u)
-            for n in range(N):
-                away = delta[p, c, n] - delta[p, c].mean()
-                S[p, c] += (a[p, c, n] - a[p, c].mean()) * away / N
-                dS[p, c] += away * (1 - np.tanh(u[n]) ** 2) * x[p, :, n] / N
-    return a, S, dS
+def outputs(w, x):
+    """tanh candidates: (P, K, C, N, L)."""
+    w, x = torch.as_tensor(w), torch.as_tensor(x)
+    return torch.tanh(torch.einsum("pkci,pinl->pkcnl", w, x))
 
 
-def loss_of(w, b, x, delta, sign, objective):
-    """The package's value for a dense tanh candidate."""
-    a = torch.tanh(torch.einsum("pci,pin->pcn", w, torch.tensor(x)) + torch.tensor(b)[..., None])
-    return candidate_loss(a, torch.tensor(delta), torch.tensor(sign), objective)
+def found(w, x, delta, others, objective):
+    return score(moments(outputs(w, x), torch.tensor(delta), torch.tensor(others)), objective)
 
 
-def test_moments_are_numpys(case):
-    a, delta = case[3] ** 2, case[3]
-    covariance, variance_a, variance_delta = moments(torch.tensor(a), torch.tensor(delta))
-    for p in range(P):
-        for c in range(C):
-            expected = np.cov(a[p, c], delta[p, c], bias=True)
-            found = [[variance_a[p, c], covariance[p, c]], [covariance[p, c], variance_delta[p, c]]]
-            np.testing.assert_allclose(found, expected, atol=1e-12)
+def by_hand(a, delta, others, objective):
+    """One candidate, one neuron, written out: a, delta (N, L), others (R, N, L)."""
+    flat_a, flat_delta = a.ravel() - a.mean(), delta.ravel() - delta.mean()
+    S = (flat_a * flat_delta).mean()
+    if objective == "covariance":
+        return abs(S)
+    if objective == "correlation":
+        return abs(np.corrcoef(a.ravel(), delta.ravel())[0, 1])
+    if objective == "gain":
+        g = ((a - a.mean()) * delta).sum(1)  # a clip's gradient of the loss by t
+        return 0.5 * g.mean() ** 2 / (g**2).mean()
+    rest = others.reshape(len(others), -1).T
+    design = np.column_stack([np.ones(len(rest)), rest])
+    a_left, delta_left = (y.ravel() - design @ np.linalg.lstsq(design, y.ravel(), rcond=None)[0] for y in (a, delta))
+    return abs(np.corrcoef(a_left, delta_left)[0, 1])
 
 
-def test_clips_and_positions_are_samples_alike(case):
-    a, delta = torch.tensor(case[3]), torch.tensor(case[3]).sin()
-    flat = moments(a[..., :10], delta[..., :10])
-    mapped = moments(a[..., :10].view(P, C, 5, 2, 1), delta[..., :10].view(P, C, 5, 2, 1))
-    assert all(torch.equal(one, other) for one, other in zip(flat, mapped, strict=True))
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_scores_are_numpys(case, objective, monkeypatch):
+    monkeypatch.setattr("kws_dendrite.dendrites.objective.RIDGE", 0.0)
+    w, x, delta, others = case
+    a, scores = outputs(w, x).numpy(), found(*case, objective)
+    assert scores.shape == (P, K, C)
+    for p, k, c in np.ndindex(P, K, C):
+        expected = by_hand(a[p, k, c], delta[p, c], others[p, c], objective)
+        assert scores[p, k, c].item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_unit_that_reaches_every_neuron_is_scored_with_each(case, objective):
+    """A = 1: the same scores as the same output given to every neuron (A = C)."""
+    w, x, delta, others = case
+    one = outputs(w, x)[:, :, :1]
+    narrow, wide = (
+        score(moments(a, torch.tensor(delta), torch.tensor(others)), objective)
+        for a in (one, one.expand(-1, -1, C, -1, -1))
+    )
+    torch.testing.assert_close(narrow, wide)
+
+
+def test_vectors_count_each_clip_as_one_sample(case):
+    """A dense layer's outputs have no positions: (P, K, C, B) and (P, C, B)."""
+    w, x, delta, others = case
+    flat = moments(outputs(w, x)[..., 0], torch.tensor(delta[..., 0]), torch.tensor(others[..., 0]))
+    mapped = moments(outputs(w, x)[..., :1], torch.tensor(delta[..., :1]), torch.tensor(others[..., :1]))
+    assert flat.keys() == mapped.keys()
+    for name, value in flat.items():
+        torch.testing.assert_close(value, mapped[name])
+
+
+def test_maps_of_two_axes_are_samples_alike(case):
+    w, x, delta, others = case
+    a = outputs(w, x)
+    for name, value in moments(
+        a[..., :4].unflatten(-1, (2, 2)),
+        torch.tensor(delta[..., :4]).unflatten(-1, (2, 2)),
+        torch.tensor(others[..., :4]).unflatten(-1, (2, 2)),
+    ).items():
+        flat = moments(a[..., :4], torch.tensor(delta[..., :4]), torch.tensor(others[..., :4]))[name]
+        torch.testing.assert_close(value, flat)
 
 
 def test_covariance_and_its_gradient_are_the_papers(case):
-    w, b, x, delta = case
-    _, S, dS = by_hand(*case)
+    """dS/dw = sign(S) mean_p (delta_p - mean delta) f'(u_p) x_p."""
+    w, x, delta, _ = case
     weight = torch.tensor(w, requires_grad=True)
-    value, found = loss_of(weight, b, x, delta, np.sign(S), "covariance")
-    value.backward()
-    np.testing.assert_allclose(value.item(), -np.abs(S).sum(), rtol=1e-12)
-    np.testing.assert_allclose(found[0].detach(), S, rtol=1e-10)
-    np.testing.assert_allclose(-weight.grad, np.sign(S)[..., None] * dS, atol=1e-13)
+    score(moments(outputs(weight, x), torch.tensor(delta)), "covariance").sum().backward()
+    for p, k, c in np.ndindex(P, K, C):
+        u = np.einsum("i,inl->nl", w[p, k, c], x[p])
+        away = delta[p, c] - delta[p, c].mean()
+        S = ((np.tanh(u) - np.tanh(u).mean()) * away).mean()
+        expected = np.sign(S) * (away * (1 - np.tanh(u) ** 2) * x[p]).mean((1, 2))
+        np.testing.assert_allclose(weight.grad[p, k, c], expected, atol=1e-13)
 
 
-def test_correlation_is_numpys(case):
-    a, S, _ = by_hand(*case)
-    expected = [[np.corrcoef(a[p, c], case[3][p, c])[0, 1] for c in range(C)] for p in range(P)]
-    found = correlation(*moments(torch.tensor(a), torch.tensor(case[3])))
-    np.testing.assert_allclose(found, expected, rtol=1e-10)
-    value, _ = candidate_loss(torch.tensor(a), torch.tensor(case[3]), torch.tensor(np.sign(S)), "correlation")
-    np.testing.assert_allclose(value, -np.abs(expected).sum(), rtol=1e-10)
-
-
-@pytest.mark.parametrize("objective", ["covariance", "correlation"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_gradient_is_the_finite_difference(case, objective):
-    w, b, x, delta = case
-    sign = np.sign(by_hand(*case)[1])
+    w, x, delta, others = case
     weight = torch.tensor(w, requires_grad=True)
-    loss_of(weight, b, x, delta, sign, objective)[0].backward()
+    found(weight, x, delta, others, objective).sum().backward()
     step = 1e-6
-    for place in np.ndindex(w.shape):
+    for place in list(np.ndindex(w.shape))[::5]:
         up, down = w.copy(), w.copy()
         up[place] += step
         down[place] -= step
-        high, low = (loss_of(torch.tensor(v), b, x, delta, sign, objective)[0].item() for v in (up, down))
-        assert weight.grad[place].item() == pytest.approx((high - low) / (2 * step), abs=1e-8)
+        high, low = (found(v, x, delta, others, objective).sum().item() for v in (up, down))
+        assert weight.grad[place].item() == pytest.approx((high - low) / (2 * step), abs=1e-7)
 
 
-def test_sign_turns_the_gradient(case):
-    w, b, x, delta = case
-    grads = []
-    for sign in (1.0, -1.0, 0.0):
-        weight = torch.tensor(w, requires_grad=True)
-        loss_of(weight, b, x, delta, np.full((P, C), sign), "correlation")[0].backward()
-        grads.append(weight.grad)
-    assert torch.equal(grads[0], -grads[1])
-    assert not grads[2].any()
-
-
-def test_correlation_ignores_the_scale_of_both(case):
-    a, delta = torch.tensor(case[3]).tanh(), torch.tensor(case[3]).cos()
-    once, scaled = (correlation(*moments(s * a + 3, r * delta - 1)) for s, r in ((1, 1), (100, 0.01)))
+@pytest.mark.parametrize("objective", ["correlation", "partial", "gain"])
+def test_scores_ignore_the_scale_of_candidate_and_error(case, objective):
+    w, x, delta, others = case
+    a = outputs(w, x)
+    once, scaled = (
+        score(moments(s * a + 3, torch.tensor(r * delta), torch.tensor(others)), objective)
+        for s, r in ((1, 1), (100, 0.01))
+    )
     torch.testing.assert_close(once, scaled)
 
 
-@pytest.mark.parametrize("objective", ["covariance", "correlation"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_what_the_neuron_says_already_has_no_partial_correlation(case, dtype):
+    """A linear copy of z, or of an earlier dendrite, or of both: the ridge leaves a thousandth, no score."""
+    _, _, delta, others = (torch.tensor(value, dtype=dtype) for value in case)
+    delta = delta + others[:, :, 0]  # a net that has not converged: z itself follows the error
+    copies = torch.stack([3 * others[:, :, 0] - 1, others[:, :, 1], others[:, :, 0] - 2 * others[:, :, 1]], 1)
+    m = moments(copies, delta, others)
+    assert (score(m, "correlation")[:, 0] > 0.5).all()
+    assert score(m, "partial").max() < 2 * RIDGE / np.sqrt(LEAST_NEW)
+
+
+def test_partial_correlation_finds_what_is_new_beside_what_is_known(case):
+    _, _, delta, others = (torch.tensor(value) for value in case)
+    z = others[:, :, :1]
+    fresh = delta - delta.mean((-2, -1), keepdim=True)
+    loud = (5 * z[:, :, 0] + fresh)[:, None]  # hidden behind a copy of the neuron
+    m = moments(loud, delta, z)
+    assert (score(m, "correlation") < 0.3).all()
+    assert (score(m, "partial") > 0.9).all()
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("constant", ["candidate", "error", "both"])
 def test_no_variance_is_no_score_and_no_nan(constant, objective):
-    given = {"candidate": torch.linspace(-1, 1, N), "error": torch.linspace(2, -1, N).square()}
-    for name in given:
-        if constant in (name, "both"):
-            given[name] = torch.full((N,), 0.25)
-    a = given["candidate"].expand(P, C, N).clone().requires_grad_(True)
-    value, values = candidate_loss(a, given["error"].expand(P, C, N), torch.ones(P, C), objective)
-    value.backward()
-    smoothed = SmoothedMoments()
-    smoothed.update(values)
-    assert value.item() == 0
+    a = torch.linspace(-1, 1, N * L).view(N, L).expand(P, K, C, N, L)
+    delta = torch.linspace(2, -1, N * L).square().view(N, L).expand(P, C, N, L)
+    others = torch.linspace(0, 9, N * L).cos().view(N, L).expand(P, C, 1, N, L)
+    if constant != "error":
+        a = torch.full((P, K, C, N, L), 0.25)
+    if constant != "candidate":
+        delta = torch.zeros(P, C, N, L)
+    a = a.clone().requires_grad_(True)
+    value = score(moments(a, delta, others), objective)
+    value.sum().backward()
+    assert value.abs().max() < 1e-6
     assert torch.isfinite(a.grad).all()
-    assert torch.equal(smoothed.scores(objective), torch.zeros(P, C))
+
+
+def test_standard_score_is_the_mean_gradient_in_its_standard_errors(case):
+    w, x, delta, _ = case
+    a = outputs(w, x).numpy()
+    scores = standard_score(moments(outputs(w, x), torch.tensor(delta)), N)
+    for p, k, c in np.ndindex(P, K, C):
+        g = ((a[p, k, c] - a[p, k, c].mean()) * delta[p, c]).sum(1)
+        assert scores[p, k, c].item() == pytest.approx(abs(g.mean()) / (g.std() / np.sqrt(N)), rel=1e-9)
+
+
+def test_significance_counts_clips_and_not_their_frames(case):
+    """The same clip's samples said ten times over are no new evidence; ten times the clips are."""
+    w, x, delta, _ = case
+    a = outputs(w, x)
+    once = standard_score(moments(a, torch.tensor(delta)), N)
+    longer = standard_score(moments(a.repeat(1, 1, 1, 1, 10), torch.tensor(delta).repeat(1, 1, 1, 10)), N)
+    torch.testing.assert_close(longer, once)
+    more = standard_score(moments(a.repeat(1, 1, 1, 10, 1), torch.tensor(delta).repeat(1, 1, 10, 1)), 10 * N)
+    torch.testing.assert_close(more, once * np.sqrt(10))
+
+
+def test_noise_is_significant_at_the_nominal_rate():
+    """Candidates that have nothing to do with the error, their frames alike within a clip: 5 % are beyond 1.96."""
+    generator = torch.Generator().manual_seed(0)
+    clips, many = 400, 2000
+    a = torch.randn(1, many, 1, clips, 1, generator=generator).expand(-1, -1, -1, -1, 6)
+    delta = torch.randn(1, 1, clips, 1, generator=generator).expand(-1, -1, -1, 6)
+    z = standard_score(moments(a, delta), clips)
+    assert (z > 1.96).float().mean().item() == pytest.approx(0.05, abs=0.015)
+    assert (z > 3).float().mean().item() < 0.008
+
+
+def test_gain_is_the_loss_that_a_newton_step_saves():
+    """For a loss whose per-clip gradient by t has unit curvature the estimate is what t = -g1 / g2 saves to 10 %."""
+    generator = torch.Generator().manual_seed(0)
+    clips = 20_000
+    u = torch.randn(clips, generator=generator, dtype=torch.float64)
+    labels = torch.rand(clips, generator=generator, dtype=torch.float64) < torch.sigmoid(0.2 * u)
+    logits = torch.zeros(clips, dtype=torch.float64)
+
+    def mean_loss(z):
+        return torch.nn.functional.binary_cross_entropy_with_logits(z, labels.double()).item()
+
+    delta = torch.sigmoid(logits) - labels.double()
+    m = moments(u[None, None, None], delta[None, None])
+    t = -m["g1"] / m["g2"]
+    saved = mean_loss(logits) - mean_loss(logits + t.item() * (u - u.mean()))
+    assert score(m, "gain").item() == pytest.approx(saved, rel=0.1)
 
 
 def test_smoothed_moments_by_hand():
-    batches = [tuple(torch.full((P, C), float(value * scale)) for scale in (1, 2, 3)) for value in (1, 5, -2)]
     smoothed = SmoothedMoments()
-    for values in batches:
-        smoothed.update(values)
+    for value in (1.0, 5.0, -2.0):
+        smoothed.update({"one": torch.full((P, C), value), "two": torch.full((P, K, C), 2 * value)})
     shares = np.array([SMOOTHING**2, SMOOTHING, 1])
     expected = (shares * [1, 5, -2]).sum() / shares.sum()  # bias-corrected: the weights add to 1
-    for found, scale in zip(smoothed.read(), (1, 2, 3), strict=True):
-        np.testing.assert_allclose(found, np.full((P, C), scale * expected), rtol=1e-6)
+    np.testing.assert_allclose(smoothed.read()["one"], np.full((P, C), expected), rtol=1e-6)
+    np.testing.assert_allclose(smoothed.read()["two"], np.full((P, K, C), 2 * expected), rtol=1e-6)
 
 
-def test_smoothed_moments_of_one_batch_are_the_batchs(case):
-    values = moments(torch.tensor(case[3]).tanh(), torch.tensor(case[3]))
+def test_moments_that_do_not_decay_are_the_mean():
+    held = SmoothedMoments(decay=1.0)
+    for value in (1.0, 5.0, -2.0, 6.0):
+        held.update({"one": torch.full((P, C), value)})
+    np.testing.assert_allclose(held.read()["one"], np.full((P, C), 2.5), rtol=1e-6)
+
+
+def test_smoothed_moments_have_the_gradient_of_the_batch_at_hand(case):
+    """The value comes from all batches, the gradient from one: d score / d w at the smoothed moments."""
+    w, x, delta, _ = case
+    weight = torch.tensor(w, requires_grad=True)
+    here = moments(outputs(weight, x), torch.tensor(delta))
     smoothed = SmoothedMoments()
-    smoothed.update(values)
-    for found, expected in zip(smoothed.read(), values, strict=True):
-        torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(smoothed.scores("covariance"), values[0].abs())
-    torch.testing.assert_close(smoothed.scores("correlation"), correlation(*values).abs())
+    smoothed.update(moments(outputs(-w, x), torch.tensor(delta)))  # the opposite sign stands in the average
+    mixed = smoothed.with_gradient_of(here)
+    for name, value in smoothed.read().items():
+        torch.testing.assert_close(mixed[name].detach(), value)
+    score(mixed, "covariance").sum().backward()
+    own = torch.tensor(w, requires_grad=True)
+    score(moments(outputs(own, x), torch.tensor(delta)), "covariance").sum().backward()
+    torch.testing.assert_close(weight.grad, -own.grad)
+
+
+def test_a_minibatchs_own_correlation_is_noise_that_smoothing_takes_away():
+    generator = torch.Generator().manual_seed(0)
+    smoothed, own = SmoothedMoments(), []
+    for _ in range(300):
+        a, delta = (torch.randn(1, 50, 1, 64, generator=generator) for _ in range(2))
+        m = moments(a, delta[:, :1].view(1, 1, 64))
+        own.append(score(m, "correlation").mean())
+        smoothed.update(m)
+    assert torch.stack(own).mean() > 0.09  # 0.8 / sqrt(64)
+    assert score(smoothed.read(), "correlation").mean() < 0.015

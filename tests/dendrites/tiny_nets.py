@@ -1,8 +1,12 @@
 """Nets and layers of a few neurons for the tests of dendrites."""
 
 import torch
+import torch.nn.functional as F_
 from torch import nn
 
+from kws_dendrite.dendrites import Dendritic, attach, dendritic_layers, fresh_choices, insert
+from kws_dendrite.dendrites.branches import draw, empty_branch
+from kws_dendrite.dendrites.layer import keeps_channels
 from kws_dendrite.models import SeparableConfig, build_model
 from kws_dendrite.models.layers import (
     BatchNorm,
@@ -52,6 +56,15 @@ LAYERS = {  # a layer and the shape of what it takes
 }
 
 
+def calibrated(base, spec, x, seed=0):
+    """A branch of `spec` for `base`, drawn and calibrated on what it reads when `base` reads `x`."""
+    branch = empty_branch(base, spec)
+    with torch.no_grad():
+        read = Dendritic(base).sources(x).of(spec, keeps_channels(base))
+    draw(branch, base, read, [seeded(seed + 1000 * p) for p in range(P)])
+    return branch
+
+
 class Linear(nn.Module):
     """One dense layer over all of a clip's features: (B, T, F) or (P, B, T, F) -> (P, B, K)."""
 
@@ -73,3 +86,27 @@ def separable(members=P, seed=0):
 
 def batch(clips=B, seed=5):
     return randn(P, clips, T, F, seed=seed), torch.randint(K, (P, clips), generator=seeded(seed + 1))
+
+
+def loss(logits, labels):
+    """Cross-entropy (P, B)."""
+    return F_.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+
+
+def grow(model, config, seed=0, *, t=0.4):
+    """`model` with one set of untrained dendrites more, every t of it set to `t` unless that is None."""
+    attach(model, config)
+    choices = fresh_choices(model, batch(20)[0], config, seed)
+    insert(model, choices)
+    for choice in choices:
+        if t is not None:
+            nn.init.constant_(dendritic_layers(model)[choice.layer].t[-1], t)
+    return model
+
+
+def state(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
