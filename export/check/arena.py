@@ -9,7 +9,7 @@ from kws_dendrite.export.check.findings import Arena
 from kws_dendrite.export.check.model import Graph
 from kws_dendrite.plain.arena import Use, plan_arena
 
-MOST_OPERATORS = 2000
+MOST_OPERATORS = 1000
 ALIGNMENT = 16  # MicroArenaBufferAlignment
 BASE, PER_OPERATOR, PER_TENSOR, PER_CHANNEL = 640, 116, 12, 8  # bytes; see tests/export/test_check_arena.py
 SOURCE, TARGET = "caller", "caller's"

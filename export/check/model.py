@@ -20,6 +20,7 @@ from kws_dendrite.export.check.builtins import BYTES, CUSTOM, operator_name, typ
 MOST_SUBGRAPHS = 64
 MOST_ITEMS = 1 << 16  # tensors, operators, operators' inputs, of all subgraphs together
 MOST_SCALES = 1 << 22
+MOST_CHANNELS = 1 << 14  # scales of one tensor
 MOST_RANK = 16
 LABEL = 120  # characters of a name
 
@@ -270,6 +271,11 @@ def _tensor(table: Table, index: int, buffers: list[Table], budget: _Budget) -> 
         scales, zero_points = _array(quantisation, 2, "float32"), _array(quantisation, 3, "int64")
         axis = int(quantisation.number(6, "int32"))
         budget.spend(scales=len(scales) + len(zero_points))
+        if max(len(scales), len(zero_points)) > MOST_CHANNELS:
+            raise ExportError(
+                f"{budget.name}: tensor {name!r} has {max(len(scales), len(zero_points)):,} scales, expected at most "
+                f"{MOST_CHANNELS:,}"
+            )
     buffer = int(table.number(2, "uint32"))
     if buffer >= len(buffers):
         raise ExportError(f"{budget.name} is damaged: tensor {name!r} names buffer {buffer} of {len(buffers)}")
