@@ -9,7 +9,7 @@ import typer
 from kws_dendrite import __version__
 from kws_dendrite.errors import KwsDendriteError
 
-COMMANDS = ("run", "data", "features", "train", "search", "study", "export", "benchmark", "evaluate", "report")
+COMMANDS = ("run", "data", "features", "train", "search", "study", "export", "benchmark", "evaluate", "report", "check")
 UsageError = typer.BadParameter.__base__  # typer has the class from click, and names only its children
 
 app = typer.Typer(
