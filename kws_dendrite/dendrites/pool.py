@@ -166,18 +166,17 @@ def train_pools(
         if pool.cascade.requires_grad:
             parameters.append(pool.cascade)
     nothing = torch.zeros(1, requires_grad=True)  # where no kind has weights of its own
-    optimizer = torch.optim.Adam([*parameters, nothing], lr=config.candidate_learning_rate)
+    parameters.append(nothing)
+    optimizer = torch.optim.Adam(parameters, lr=config.candidate_learning_rate)
     for number, batches in enumerate(epochs):
         for batch in batches:
             total = nothing.sum()
             for pool, batch_moments in _each(model, layers, pools, batch, loss, config.objective):
-                if not pool.smoothed.sums:
-                    pool.smoothed.update(batch_moments)
-                smoothed = pool.smoothed.with_gradient_of(batch_moments)
                 pool.smoothed.update(batch_moments)
+                smoothed = pool.smoothed.with_gradient_of(batch_moments)
                 total = total - score(smoothed, config.objective).sum()
             optimizer.zero_grad()
-            total.backward()
+            total.backward(inputs=parameters)  # an echo's others are the model's own
             optimizer.step()
         on_epoch(number, {pool.layer: score(pool.smoothed.read(), config.objective) for pool in pools})
     optimizer.zero_grad()  # a frozen dendrite has no use for its last gradient, nor have copies of the model
