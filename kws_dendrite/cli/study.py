@@ -13,6 +13,7 @@ from kws_dendrite.cli import inputs
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kws_dendrite.study.protocol_paper import PaperConfig
     from kws_dendrite.study.rows import Row, RowPlan
     from kws_dendrite.study.runner import Study
     from kws_dendrite.study.source import Source
@@ -37,6 +38,10 @@ def study(
     with_bases: Annotated[
         bool, typer.Option("--with-bases", help="Add the net that each dendritic arm grew from, trained as long.")
     ] = False,
+    protocol: Annotated[
+        str, typer.Option(help="honest, or paper: add the paper's one seed, 165 clips and best of many beside it.")
+    ] = "honest",
+    trials: Annotated[int, typer.Option(help="Of each arm at each size under --protocol paper.")] = 20,
     read_test: Annotated[
         bool, typer.Option("--read-test", help="When every row is finished, score them all on the test clips, once.")
     ] = False,
@@ -82,6 +87,7 @@ def study(
         train=parse_settings(TrainConfig, {"epochs": str(epochs), **parse_assignments(recipe or [])}),
         seed=seed,
         with_bases=with_bases,
+        paper=paper_config(protocol, trials),
     )
     choice = inputs.Choice(
         data,
@@ -110,6 +116,20 @@ def study(
         print(f"measured on {results['measured_on']} clips; {out}/study.html, study.md, results.json")
 
 
+def paper_config(protocol: str, trials: int) -> PaperConfig | None:
+    """`--protocol` and `--trials`.
+
+    Raises:
+        ConfigError: another protocol.
+    """
+    from kws_dendrite.errors import ConfigError
+    from kws_dendrite.study.protocol_paper import PaperConfig
+
+    if protocol not in ("honest", "paper"):
+        raise ConfigError(f"--protocol is honest or paper; got {protocol!r}")
+    return PaperConfig(trials) if protocol == "paper" else None
+
+
 def read_rows(work: Study, rows: list[Row], again: bool, console: Console) -> None:
     """Score every row on the test clips.
 
@@ -129,10 +149,8 @@ def read_rows(work: Study, rows: list[Row], again: bool, console: Console) -> No
 
         def on_row(row: Row, scores: TestScores) -> None:
             progress.advance(bar)
-            inputs.say(
-                console,
-                f"{row.name}: test accuracy {scores.correct.mean():.2%}, int8 {scores.int8_correct.mean():.2%}",
-            )
+            int8 = "" if scores.int8_correct is None else f", int8 {scores.int8_correct.mean():.2%}"
+            inputs.say(console, f"{row.name}: test accuracy {scores.correct.mean():.2%}{int8}")
 
         read_test(work.folder, work.store, rows, work.source, again=again, on_row=on_row)
 

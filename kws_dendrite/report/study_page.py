@@ -12,7 +12,7 @@ from typing import Any
 from kws_dendrite import __version__
 from kws_dendrite.output import write_json, write_text
 from kws_dendrite.report.study_chart import draw_accuracy, draw_differences, strict, write_pictures
-from kws_dendrite.report.study_table import heading, markdown, reading_note, sections, under
+from kws_dendrite.report.study_table import PAPER, heading, markdown, reading_note, sections, under
 from kws_dendrite.report.tables import scrolled, tree
 from kws_dendrite.report.wording import duration
 
@@ -69,7 +69,7 @@ def _parts(results: Values) -> list[tuple[str, str, str]]:
         ("accuracy", "Accuracy"),
         ("compression", "Parameters at equal accuracy"),
         ("int8", "int8 beside float"),
-        ("paper", "The paper's protocol beside this one"),
+        ("paper", PAPER),
         ("time", "Time spent"),
     ):
         if title in tables:

@@ -6,6 +6,7 @@ from typing import Any
 from kws_dendrite.report.wording import UNKNOWN, duration
 
 Values = Mapping[str, Any]
+PAPER = "The paper's protocol beside this one"
 
 
 def markdown(results: Values) -> str:
@@ -83,6 +84,11 @@ def sections(results: Values) -> list[tuple[str, str, tuple[list[str], list[list
             int8_rows(results),
         ),
         (
+            PAPER,
+            paper_text(results),
+            paper_rows(results),
+        ),
+        (
             "Time spent",
             "Of training, all members together.",
             time_rows(results),
@@ -98,7 +104,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def accuracy_rows(results: Values) -> tuple[list[str], list[list[str]]]:
     """A line a row of the study."""
-    heads = ["arm", "size", "folded parameters", "kMAC", "accuracy %", "95 % over seeds", "dendrites kept"]
+    heads = ["arm", "size", "folded parameters", "MACs / 1,000", "accuracy %", "95 % over seeds", "dendrites kept"]
     rows = []
     for row in results["rows"]:
         kept = f"{row['growth_kept']} of {row['growth_tried']}" if row["growth_tried"] else ""
@@ -177,6 +183,48 @@ def int8_rows(results: Values) -> tuple[list[str], list[list[str]]]:
                 f"{100 * row['int8_accuracy']:.2f}",
                 f"{100 * row['int8_change']:+.2f}",
                 difference({"interval": row["int8_interval"]} if row.get("int8_interval") else None),
+            ]
+        )
+    return heads, rows
+
+
+def paper_text(results: Values) -> str:
+    """What the paper's protocol is, and how many trials were run of it."""
+    if not results["paper"]:
+        return ""
+    one = results["paper"][0]
+    return (
+        f"One seed; of {one['trials']} trials an arm the best on {one['clips']} validation clips, read on "
+        f"{one['clips']} test clips; dendrites add parameters to the net and cycles to its training. Its difference is what would have "
+        "been published. Beside it the same two nets on other draws of as many test clips: the range of 95 % of them "
+        "and how often the dendrites would have come out ahead. Then this study's own arms: their difference over all "
+        "seeds and clips, and what one seed and that few clips would have shown of it."
+    )
+
+
+def paper_rows(results: Values) -> tuple[list[str], list[list[str]]]:
+    """A line an arm and a size."""
+    heads = [
+        "arm", "size", "parameters, plain", "epochs, plain", "test %, plain", "difference", "in clips",
+        "other clips, 95 %", "ahead", "this study", "one seed, few clips, 95 %", "ahead",
+    ]  # fmt: skip
+    rows = []
+    for one in results["paper"]:
+        honest = one["honest"]
+        rows.append(
+            [
+                f"{one['arm']} dendrites",
+                f"{one['size']:,}",
+                f"{one['parameters'][0]:,.0f}, {one['parameters'][1]:,.0f}",
+                f"{one['epochs'][0]}, {one['epochs'][1]}",
+                f"{100 * one['test'][0]:.1f}, {100 * one['test'][1]:.1f}",
+                f"{100 * one['difference']:+.1f}",
+                f"{one['difference_clips']:+d}",
+                difference(one["other_clips"]),
+                f"{one['other_clips']['better']:.0%}",
+                UNKNOWN if honest is None else f"{100 * honest['difference']:+.2f}",
+                UNKNOWN if honest is None else difference(honest["one_seed"]),
+                UNKNOWN if honest is None else f"{honest['one_seed']['better']:.0%}",
             ]
         )
     return heads, rows

@@ -21,6 +21,7 @@ from kws_dendrite.fold import fold
 from kws_dendrite.frontend import FrontEndConfig, from_json
 from kws_dendrite.output import replacing, write_json
 from kws_dendrite.study.int8 import int8_decisions
+from kws_dendrite.study.protocol_paper import is_paper
 from kws_dendrite.study.rows import Row, RowStore
 from kws_dendrite.study.source import Source, TestClips
 from kws_dendrite.training.checkpoint import load_checkpoint
@@ -52,14 +53,14 @@ class TestScores:
 
     Attributes:
         correct: bool (P, N), as trained.
-        int8_correct: bool (P, N), as int8 TFLite.
+        int8_correct: bool (P, N), as int8 TFLite; None where it was not asked for.
         recall: (K,) mean over members; NaN for a class without clips.
     """
 
     __test__ = False  # not a test of pytest's
 
     correct: np.ndarray
-    int8_correct: np.ndarray
+    int8_correct: np.ndarray | None
     recall: np.ndarray
 
 
@@ -98,22 +99,25 @@ class TestRecord:
             if str(held["weights"]) != row.weights:
                 return None
             clips = int(held["clips"])
-            unpacked = [
-                np.unpackbits(held[name], axis=1, count=clips).astype(bool) for name in ("correct", "int8_correct")
-            ]
-            return TestScores(*unpacked, held["recall"])
+            unpacked = {
+                name: np.unpackbits(held[name], axis=1, count=clips).astype(bool)
+                for name in ("correct", "int8_correct")
+                if name in held
+            }
+            return TestScores(unpacked["correct"], unpacked.get("int8_correct"), held["recall"])
 
     def keep(self, row: Row, scores: TestScores) -> None:
         """Store a row's scores, a bit a clip."""
+        arrays = {
+            "weights": np.array(row.weights),
+            "clips": np.array(scores.correct.shape[1]),
+            "correct": np.packbits(scores.correct, axis=1),
+            "recall": scores.recall,
+        }
+        if scores.int8_correct is not None:
+            arrays["int8_correct"] = np.packbits(scores.int8_correct, axis=1)
         with replacing(self.folder / f"{row.name}.npz") as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                weights=np.array(row.weights),
-                clips=np.array(scores.correct.shape[1]),
-                correct=np.packbits(scores.correct, axis=1),
-                int8_correct=np.packbits(scores.int8_correct, axis=1),
-                recall=scores.recall,
-            )
+            np.savez(file, **arrays)
 
 
 def read_test(
@@ -202,18 +206,20 @@ def _score(
         if held is None or held[0] != frontend:
             held = None
             held = frontend, source.test(frontend), source.calibration(frontend)
-        scores = score(store.path(row.name), held[1], held[2])
+        scores = score(store.path(row.name), held[1], None if is_paper(row.arm) else held[2])
         record.keep(row, scores)
         on_row(row, scores)
 
 
-def score(folder: Path, clips: TestClips, calibration: np.ndarray) -> TestScores:
-    """One checkpoint's decisions against the labels, float and int8."""
+def score(folder: Path, clips: TestClips, calibration: np.ndarray | None) -> TestScores:
+    """One checkpoint's decisions against the labels, float and, with calibration features (M, T*F), int8."""
     checkpoint = load_checkpoint(folder)
     decided = predict(checkpoint.model, torch.from_numpy(clips.features)).argmax(-1).numpy()  # (P, N)
     correct = decided == clips.labels
-    graphs = [fold(checkpoint.model, member, checkpoint.labels) for member in range(checkpoint.members)]
-    int8 = int8_decisions(graphs, calibration, clips.features) == clips.labels
+    int8 = None
+    if calibration is not None:
+        graphs = [fold(checkpoint.model, member, checkpoint.labels) for member in range(checkpoint.members)]
+        int8 = int8_decisions(graphs, calibration, clips.features) == clips.labels
     classes = range(len(checkpoint.labels))
     with np.errstate(invalid="ignore"):
         recall = [correct[:, clips.labels == k].mean() if (clips.labels == k).any() else np.nan for k in classes]

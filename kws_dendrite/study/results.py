@@ -12,6 +12,7 @@ from kws_dendrite.study.arms import ARMS
 from kws_dendrite.study.comparison import Scored, best_plain_of, compare, plain_of
 from kws_dendrite.study.compression import Compression, compress
 from kws_dendrite.study.folder import read_description
+from kws_dendrite.study.protocol_paper import conclude, is_paper
 from kws_dendrite.study.reading import TestRecord, summary
 from kws_dendrite.study.rows import Row, RowStore
 from kws_dendrite.study.verdict import conclusion, verdicts
@@ -42,6 +43,10 @@ def gather(folder: Path | str, rows: Sequence[Row] | None = None) -> dict[str, A
         else Scored(row, np.array(row.validation_accuracy))
         for row in sorted(rows, key=_place)
     ]
+    trials = [one for one in scored if is_paper(one.row.arm)]
+    scored = [one for one in scored if not is_paper(one.row.arm)]
+    if not scored:
+        raise ConfigError(f"no row of the study in {folder} but the paper's trials is finished; train some first")
     sized = [one for one in scored if not _published(one)]
     comparisons = compare(sized)
     grown = list(dict.fromkeys(one.row.arm for one in sized if not one.row.control and not one.row.base_of))
@@ -49,12 +54,13 @@ def gather(folder: Path | str, rows: Sequence[Row] | None = None) -> dict[str, A
         "format": FORMAT,
         "measured_on": "test" if tested else "validation",
         "clips": int(scored[0].correct.shape[1]) if tested else made_of.get("clips", {}).get("validation"),
-        "members": min(row.members for row in rows),
+        "members": min(one.row.members for one in scored),
         "made_of": made_of,
         "readings": summary(record.readings()),
         "rows": [_row(one) for one in scored],
         "comparisons": [one.to_json() for one in comparisons],
         "compression": [one.to_json() for one in _compressions(sized)],
+        "paper": conclude(trials, sized, made_of["seed"]) if tested else [],
         "verdicts": {str(size): line for size, line in verdicts(comparisons, grown).items()},
         "conclusion": conclusion(comparisons, grown),
         "best_plain": {

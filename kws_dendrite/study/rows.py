@@ -36,6 +36,7 @@ class RowPlan:
         control: plain nets; a study compares the others with them.
         base_of: the arm whose ungrown base this is, or "".
     narrow: what is trained in the first cycle and then widened to `architecture`; None for the same.
+    validation_clips: so many of the validation clips choose its epoch; 0 for all.
     """
 
     arm: str
@@ -52,6 +53,7 @@ class RowPlan:
     control: bool = False
     base_of: str = ""
     narrow: SeparableConfig | None = None
+    validation_clips: int = 0
 
     @property
     def name(self) -> str:
@@ -69,6 +71,7 @@ class RowPlan:
             "members": self.members,
             "seed": self.seed,
             "frontend": to_json(self.frontend) if self.frontend else None,
+            "validation_clips": self.validation_clips,
         }
         return json.loads(json.dumps(value))  # lists for tuples, as it comes back from a file
 
@@ -212,6 +215,8 @@ def differing(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, An
 
 def _complete(made_of: dict[str, Any]) -> dict[str, Any]:
     """`made_of` with the settings that were not there yet at their defaults."""
+    if "architecture" in made_of:
+        made_of = {"narrow": None, "validation_clips": 0} | made_of
     known = {"train": TrainConfig(), "recipe": TrainConfig()}
     complete = dict(made_of)
     for name, default in known.items():

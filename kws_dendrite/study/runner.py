@@ -12,8 +12,9 @@ from kws_dendrite.errors import ConfigError, KwsDendriteError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import SeparableConfig, build_model
 from kws_dendrite.plain import cost
-from kws_dendrite.study.arms import Arm
+from kws_dendrite.study.arms import ARMS, Arm
 from kws_dendrite.study.folder import open_folder
+from kws_dendrite.study.protocol_paper import PaperConfig, paper_plans, with_few_clips
 from kws_dendrite.study.rows import Row, RowPlan, RowStore
 from kws_dendrite.study.sizes import fit, layout, measure, narrower
 from kws_dendrite.study.source import Source
@@ -33,6 +34,7 @@ class StudyConfig:
     train: the recipe; its epochs are a row's in all, over its cycles and candidate phases.
     seed: of the first member.
     with_bases: add, for every arm that grows, the net it grew from, trained as long and restarted as often.
+    paper: add the trials of the paper's own protocol at every size; None for none.
     """
 
     sizes: tuple[int, ...]
@@ -41,6 +43,7 @@ class StudyConfig:
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=60))
     seed: int = 0
     with_bases: bool = False
+    paper: PaperConfig | None = None
 
     def __post_init__(self) -> None:
         if self.members < 1 or self.seed < 0:
@@ -115,6 +118,8 @@ class Study:
 
     def _train(self, plan: RowPlan, on_epoch: Callable[[RowPlan, EpochRecord], None]) -> Row:
         bank = self.source.bank(plan.frontend)
+        if plan.validation_clips:
+            bank = with_few_clips(bank, plan.validation_clips, plan.seed)
         start, cpu = time.perf_counter(), time.process_time()
         result = fit_row(plan, bank, lambda record, _: on_epoch(plan, record))
         if result.interrupted:
@@ -196,6 +201,10 @@ def make_plans(source: Source, config: StudyConfig) -> list[RowPlan]:
         architecture = net.make(frames, coefficients, len(source.labels))
         parameters = measure(architecture).parameters
         plans.append(_plan(config, arm, net.size, architecture, parameters, arm.growth, net))
+    if config.paper is not None:
+        for size in sorted(config.sizes):
+            (plain,) = _sized(source, config, ARMS["plain"], size)
+            plans += paper_plans(plain, config.paper, config.train.epochs)
     return plans
 
 
