@@ -64,6 +64,7 @@ def write_bundle(
     torch_probabilities: np.ndarray | None = None,
     torch_logits: np.ndarray | None = None,
     torch_outputs: Mapping[str, np.ndarray] | None = None,
+    int8_graph: Graph | None = None,
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
@@ -81,6 +82,7 @@ def write_bundle(
         torch_probabilities: (N, K) of the trained model on `validation_x`; None leaves that hop out.
         torch_logits: (N, K), its outputs before the softmax.
         torch_outputs: node name -> (N, ...), to find a differing layer by.
+        int8_graph: the same graph with weights and biases fine-tuned for int8; None makes the int8 files of `graph`.
         overwrite: replace a bundle that is already there.
         progress: called with a phrase as each stage begins.
 
@@ -92,18 +94,26 @@ def write_bundle(
     folder = Path(folder).absolute()
     if not graph.labels:
         raise ExportError("a bundle needs the names of its classes; fold the model with its labels")
+    if int8_graph is not None and [node.name for node in int8_graph.nodes] != [node.name for node in graph.nodes]:
+        raise ExportError("the graph for int8 has other nodes than the graph; fine-tuning changes numbers alone")
     calibration = check_calibration(graph, calibration)
     with claimed(folder, overwrite=overwrite), _beside(folder) as temporary:
         bundle = _build(
-            graph, temporary, calibration, validation_x, validation_y, dict(frontend), card,
+            graph, int8_graph or graph, temporary, calibration, validation_x, validation_y, dict(frontend), card,
             (torch_probabilities, torch_logits, torch_outputs), progress or (lambda phrase: None),
         )  # fmt: skip
         _move(temporary, folder)
     return Bundle(folder, bundle.sizes, bundle.cost, bundle.parity)
 
 
+def calibration_clips(features: np.ndarray) -> np.ndarray:
+    """At most `CALIBRATION_CLIPS` of (M, ...) features, evenly spaced; of those again, the same."""
+    return features[np.linspace(0, len(features) - 1, min(len(features), CALIBRATION_CLIPS)).astype(int)]
+
+
 def _build(
     graph: Graph,
+    int8_graph: Graph,
     folder: Path,
     calibration: np.ndarray,
     x: np.ndarray,
@@ -113,14 +123,17 @@ def _build(
     torch: tuple[np.ndarray | None, np.ndarray | None, Mapping[str, np.ndarray] | None],
     progress: Callable[[str], None],
 ) -> Bundle:
-    chosen = calibration[np.linspace(0, len(calibration) - 1, min(len(calibration), CALIBRATION_CLIPS)).astype(int)]
+    chosen = calibration_clips(calibration)
     progress("writing ONNX")
     save_graph(graph, folder / "graph.npz")
     write_onnx(graph, folder / "model.onnx")
-    write_onnx_int8(graph, folder / "model_int8.onnx", chosen)
+    write_onnx_int8(int8_graph, folder / "model_int8.onnx", chosen)
     progress("converting to TFLite")
     int8_path = folder / "model_quantized_int8_io.tflite"
-    convert([TFLiteJob(graph, folder / "model.tflite", int8_path, chosen)])
+    if int8_graph is graph:
+        convert([TFLiteJob(graph, folder / "model.tflite", int8_path, chosen)])
+    else:
+        convert([TFLiteJob(graph, folder / "model.tflite"), TFLiteJob(int8_graph, None, int8_path, chosen)])
     write_text(folder / "labels.txt", "\n".join(graph.labels) + "\n")
     write_json(folder / "frontend.json", frontend)
     progress("writing C")

@@ -12,7 +12,9 @@ from kws_dendrite.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
+    from kws_dendrite.data import FeatureBank
     from kws_dendrite.export.bundle import Bundle
+    from kws_dendrite.plain import Graph
     from kws_dendrite.training.checkpoint import Checkpoint
 
 
@@ -21,6 +23,10 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the bundle.", show_default=False)],
     data: inputs.DataOption,
     member: Annotated[int | None, typer.Option(min=0, help="Which seed; the best on validation unless given.")] = None,
+    finetune_int8: Annotated[
+        int, typer.Option(metavar="EPOCHS", min=0, help="Train the int8 files' weights on, for int8; 0 does not.")
+    ] = 0,
+    cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
     overwrite: inputs.OverwriteOption = False,
     as_json: inputs.JsonOption = False,
 ) -> None:
@@ -41,6 +47,7 @@ def export(
         for split in ("train", "validation")
     )
     inputs.check_shape(validation.features, checkpoint.config, data)
+    bank = bank_as_trained(checkpoint, data, cache, console) if finetune_int8 else None
     bundle = export_member(
         checkpoint,
         out,
@@ -49,6 +56,7 @@ def export(
         member=member,
         overwrite=overwrite,
         console=console,
+        finetune=None if bank is None else (bank, finetune_int8),
     )
     if as_json:
         print(json.dumps(bundle.to_json(), allow_nan=False))
@@ -66,13 +74,18 @@ def export_member(
     member: int | None,
     overwrite: bool,
     console: Any,
+    finetune: "tuple[FeatureBank, int] | None" = None,
 ) -> "Bundle":
-    """One member's bundle, from features (N, T, F)."""
+    """One member's bundle, from features (N, T, F).
+
+    With `finetune`, a bank and a number of epochs, the int8 artefacts come of the graph fine-tuned for int8 and the
+    others of the graph as it was trained.
+    """
     import numpy as np
     import torch
 
     from kws_dendrite.evaluation import wilson_interval
-    from kws_dendrite.export.bundle import write_bundle
+    from kws_dendrite.export.bundle import calibration_clips, write_bundle
     from kws_dendrite.export.card import ModelCard
     from kws_dendrite.fold import fold
     from kws_dendrite.layer_outputs import layer_outputs
@@ -88,6 +101,12 @@ def export_member(
     right = int((logits.argmax(-1).numpy() == y).sum())
     record, data = checkpoint.record, checkpoint.record.get("data", {})
     steps = sum(step["accepted"] for step in record.get("growth", []))
+    chosen = calibration_clips(np.asarray(calibration, np.float32).reshape(len(calibration), -1))
+    int8_graph, tuned = None, ""
+    if finetune is not None:
+        bank, epochs = finetune
+        int8_graph = finetuned(graph, bank, epochs, record, chosen, console)
+        tuned = f" The int8 files' weights were fine-tuned for int8 in {epochs} epochs, the float files' were not."
     card = ModelCard(
         name=f"{checkpoint.config.family} keyword spotter, {len(checkpoint.labels)} classes",
         data=str(data.get("name", "unnamed data")),
@@ -98,13 +117,13 @@ def export_member(
         interval=wilson_interval(right, len(y)),
         split="validation",
         training=f"{len(record.get('history', []))} epochs, {steps} dendrites a neuron where attached; "
-        f"member {member} of {checkpoint.members}, chosen by validation loss.",
+        f"member {member} of {checkpoint.members}, chosen by validation loss.{tuned}",
     )
     with console.status("exporting"):
         return write_bundle(
             graph,
             out,
-            calibration=np.asarray(calibration, np.float32).reshape(len(calibration), -1),
+            calibration=chosen,
             validation_x=x.reshape(len(x), -1),
             validation_y=y,
             frontend=with_task(checkpoint),
@@ -112,8 +131,59 @@ def export_member(
             torch_probabilities=torch.softmax(logits, -1).numpy(),
             torch_logits=logits.numpy(),
             torch_outputs=layer_outputs(checkpoint.model, torch.from_numpy(x), member),
+            int8_graph=int8_graph,
             overwrite=overwrite,
         )
+
+
+def bank_as_trained(checkpoint: "Checkpoint", data: str, cache: Path, console: Any) -> "FeatureBank":
+    """The training clips with the augmented copies that the checkpoint's training had, from the cache where it can."""
+    from dataclasses import fields
+
+    from kws_dendrite.data import AugmentConfig, TaskConfig, build_bank, load_block_arrays, load_dataset
+    from kws_dendrite.frontend import FeatureCache, from_json
+
+    if inputs.holds_arrays(data):
+        return load_block_arrays(data, checkpoint.config.coefficients)
+    record, config = checkpoint.record.get("data", {}), from_json(checkpoint.frontend)
+    known = {field.name for field in fields(AugmentConfig)}
+    augmentation = {name: value for name, value in record.get("augmentation", {}).items() if name in known}
+    stored = record.get("task")
+    task = TaskConfig.from_json(stored) if stored else TaskConfig(sampling_freq=config.sampling_freq)
+    dataset = load_dataset(data, task.for_labels(checkpoint.labels))
+    with inputs.bar(console) as progress:
+        row = progress.add_task("features", total=None)
+        return build_bank(
+            dataset,
+            config,
+            AugmentConfig(**augmentation),
+            FeatureCache(cache),
+            lambda done, total: progress.update(row, completed=done, total=total),
+        )
+
+
+def finetuned(
+    graph: "Graph", bank: "FeatureBank", epochs: int, record: dict[str, Any], calibration: "np.ndarray", console: Any
+) -> "Graph":
+    """The graph fine-tuned for int8, clips drawn as the checkpoint's training drew them."""
+    from dataclasses import fields
+
+    from kws_dendrite.cli.screen import TrainingScreen
+    from kws_dendrite.training.config import TrainConfig
+    from kws_dendrite.training.finetuning import finetune_int8
+
+    known = {field.name for field in fields(TrainConfig)}
+    settings = {name: value for name, value in record.get("train", {}).items() if name in known}
+    config = TrainConfig(**{**settings, "epochs": epochs})
+    seed = int(record.get("seeds", {}).get("seed", 0))
+    with TrainingScreen(console).open("int8", epochs) as screen:
+        result = finetune_int8(graph, bank, config, seed=seed, calibration=calibration, progress=screen.epoch)
+    inputs.say(
+        console,
+        f"int8: validation loss {result.loss_before:.4f} before fine-tuning, {result.loss_after:.4f} after "
+        + (f"(epoch {result.best_epoch} of {epochs})" if result.best_epoch else "(no epoch was better)"),
+    )
+    return result.graph
 
 
 def parity_text(bundle: "Bundle") -> str:

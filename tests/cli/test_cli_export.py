@@ -1,5 +1,6 @@
 import fcntl
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,42 @@ def test_the_front_end_beside_it_says_all_that_is_known(exported):
     assert load_graph(folder / "graph.npz").input.size == 650
 
 
+def test_fine_tuning_changes_the_int8_files_alone(exported, trained_on_arrays, arrays, tmp_path, monkeypatch):
+    from kws_dendrite.training import finetuning
+
+    # Two epochs of a net as small as this one need not be better than none.
+    kept = finetuning.finetune_int8
+
+    def moved(graph, *rest, **named):
+        result = kept(graph, *rest, **named)
+        assert len(result.history) == 2
+        head = graph.nodes[-1].inputs[0]
+        return replace(result, graph=replace(graph, weights=graph.weights | {head: 1.5 * graph.weights[head]}))
+
+    monkeypatch.setattr(finetuning, "finetune_int8", moved)
+    out = tmp_path / "tuned"
+    asked = ("export", trained_on_arrays, "--out", out, "--data", arrays, "--finetune-int8", "2")
+    outcome = succeed(*asked, "--cache", tmp_path / "cache")
+    assert outcome.err.startswith("int8: validation loss ")
+    before, after = exported[0], out
+    for name in ("graph.npz", "model.tflite"):
+        assert (before / name).read_bytes() == (after / name).read_bytes()
+    for name in ("model_int8.onnx", "model_quantized_int8_io.tflite"):
+        assert (before / name).read_bytes() != (after / name).read_bytes()
+    assert "fine-tuned for int8 in 2 epochs" in (after / "MODEL_CARD.md").read_text()
+    assert "fine-tuned" not in (before / "MODEL_CARD.md").read_text()
+    parity = json.loads((after / "parity.json").read_text())
+    assert parity["c"]["equal"] == parity["c"]["clips"]
+
+
+def test_fine_tuning_on_recordings_takes_the_clips_of_training(trained, speech, cache, tmp_path):
+    before = sorted(cache.iterdir())
+    asked = ("export", trained, "--out", tmp_path / "tuned", "--data", speech, "--cache", cache)
+    outcome = succeed(*asked, "--finetune-int8", "1")
+    assert "int8: validation loss " in outcome.err
+    assert sorted(cache.iterdir()) == before  # every copy was there
+
+
 def test_a_front_end_of_nothing_will_do(exported, arrays):
     """As a bundle made elsewhere may have it."""
     folder, _ = exported
@@ -87,6 +124,7 @@ def test_a_failure_midway_leaves_the_earlier_bundle(exported, trained_on_arrays,
         (["--member", "2"], "the checkpoint has members 0 to 1; got --member 2"),
         (["--member", "-1"], "Invalid value for '--member'"),
         (["--data", "nowhere"], "nowhere is not"),
+        (["--finetune-int8", "-1"], "Invalid value for '--finetune-int8'"),
     ],
 )
 def test_refuses_options(trained_on_arrays, arrays, tmp_path, options, says):

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,13 @@ def test_the_same_bytes_again(temporal_export, arguments, without_tensorflow, tm
 
 def everything(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_graph_for_int8_of_other_nodes_is_refused(temporal_export, arguments, without_tensorflow, tmp_path):
+    headless = replace(temporal_export.graph, nodes=temporal_export.graph.nodes[:-1])
+    with pytest.raises(ExportError, match="has other nodes than the graph"):
+        write_bundle(temporal_export.graph, tmp_path / "b", int8_graph=headless, **arguments)
+    assert not list(tmp_path.iterdir())
 
 
 def wrong(arguments):
