@@ -196,9 +196,9 @@ def paper_text(results: Values) -> str:
     return (
         f"One seed; of {one['trials']} trials an arm the best on {one['clips']} validation clips, read on "
         f"{one['clips']} test clips; dendrites add parameters to the net and cycles to its training. Its difference is "
-        "what would have been published. Beside it the same two nets on other draws of as many test clips: the "
-        "range of 95 % of them and how often the dendrites would have come out ahead. Then this study's own arms: their difference over all "
-        "seeds and clips, and what one seed and that few clips would have shown of it."
+        "what would have been published. Beside it the same two nets on other draws of as many test clips: the range "
+        "of 95 % of them and how often the dendrites would have come out ahead. Then this study's own arms: their "
+        "difference over all seeds and clips, and what one seed and that few clips would have shown of it."
     )
 
 
