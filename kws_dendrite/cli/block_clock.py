@@ -20,7 +20,7 @@ UNKNOWN_SHARE, UNKNOWN_SECONDS = 0.5, 60.0  # of the limit, at most: the reserve
 FIRST_EPOCH_SHARE = 0.5  # of the limit: what a first epoch may take although the time for training is over
 TICK_SECONDS = 0.1
 INSIDE = ("_train_epoch", "grow")  # functions of kws_dendrite.training that may be left at any point
-OVERDUE_SECONDS = 5.0  # later than the end of training: leave whatever function it is
+OVERDUE_SECONDS = 5.0  # of waiting for such a function: then leave whichever it is
 
 
 class TimeUp(KeyboardInterrupt):
@@ -85,15 +85,20 @@ class BlockClock:
         if self.limit is None or threading.current_thread() is not threading.main_thread():
             yield
             return
-        begun, done, overdue = self.elapsed(), self.epochs, False
+        begun, done, noticed = self.elapsed(), self.epochs, float("inf")
 
         def tick(_: int, frame: FrameType | None) -> None:
-            nonlocal overdue
-            late = -self.left()
+            nonlocal noticed
+            late = self.left() < 0
             if self.epochs == done:
-                late = min(late, self.elapsed() - max(self.limit, begun + FIRST_EPOCH_SHARE * self.limit))
-            if late > 0 and (_inside(frame) or (late > OVERDUE_SECONDS and not overdue)):
-                self.fired, overdue = True, late > OVERDUE_SECONDS
+                late = late and self.elapsed() > max(self.limit, begun + FIRST_EPOCH_SHARE * self.limit)
+            if not late:
+                return
+            noticed = min(noticed, self.elapsed())
+            overdue = self.elapsed() - noticed > OVERDUE_SECONDS
+            if overdue or _inside(frame):
+                noticed = float("inf")
+                self.fired = True
                 raise TimeUp
 
         before = signal.signal(signal.SIGALRM, tick)

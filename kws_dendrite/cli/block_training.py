@@ -87,7 +87,7 @@ def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say
     total = config.trials * len(config.arms)
     say(
         f"search: {total} trials of {epochs} epochs and {TRIAL_SEEDS} seeds; widths {space.channels[0]} to "
-        f"{space.channels[1]}, the widest with which any net has at most {limit:,} parameters"
+        f"{space.channels[1]}, up to where most layouts have at most {limit:,} parameters"
     )
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_search_") as folder:
         search, results = _run_search(Path(folder), bank, config, space, clock, total, say)
@@ -152,45 +152,58 @@ def _plan_of(trial: "TrialResult", search: "Search") -> Plan:
 
 
 def fitting_space(bank: FeatureBank, limit: int) -> "Space":
-    """The search's own space without the widths of which no net has at most `limit` parameters.
+    """The search's own space without the widths at which most layouts have more than `limit` parameters.
+
+    Where even the least width is one of those, it stays alone.
 
     Raises:
-        ConfigError: that leaves none.
+        ConfigError: no net of the space is within the limit.
     """
     from kws_dendrite.search import Space
+    from kws_dendrite.search.space import LAYOUTS
 
     space = Space()
     least, most = space.channels
-    fewest = {channels: _fewest_parameters(bank, channels, space) for channels in range(least, most + 1)}
-    fitting = [channels for channels, parameters in fewest.items() if parameters <= limit]
-    if not fitting:
+    fewest = _parameters(_separable(bank, least, "once", min(space.kernels)))
+    if fewest > limit:
         raise ConfigError(
             f"max-params is {limit:,}; the smallest net for {len(bank.labels)} classes of such features has "
-            f"{fewest[least]:,}: raise the limit"
+            f"{fewest:,}: raise the limit"
         )
-    return replace(space, channels=(least, max(fitting)))
+    kernel = space.kernels[len(space.kernels) // 2]
+    widest = least
+    for channels in range(least + 1, most + 1):
+        sizes = sorted(_parameters(_separable(bank, channels, layout, kernel)) for layout in LAYOUTS)
+        if sizes[len(sizes) // 2] > limit:
+            break
+        widest = channels
+    return replace(space, channels=(least, widest))
 
 
 def widest_plain(bank: FeatureBank, limit: int) -> SeparableConfig:
-    """The widest net of the default layout, or of the smallest one, with at most `limit` parameters."""
+    """The widest net of the default layout, or of the smallest one, with at most `limit` parameters.
+
+    Raises:
+        ConfigError: as `fitting_space`.
+    """
     space = fitting_space(bank, limit)
-    for smallest in (False, True):
+    for layout, kernel in (("twice", SeparableConfig.kernel), ("once", min(space.kernels))):
         for channels in range(space.channels[1], space.channels[0] - 1, -1):
-            config = _separable(bank, channels, space if smallest else None)
+            config = _separable(bank, channels, layout, kernel)
             if _parameters(config) <= limit:
                 return config
     raise AssertionError("fitting_space found a net that fits")
 
 
-def _fewest_parameters(bank: FeatureBank, channels: int, space: "Space") -> int:
-    return _parameters(_separable(bank, channels, space))
+def _separable(bank: FeatureBank, channels: int, layout: str, kernel: int) -> SeparableConfig:
+    from kws_dendrite.search.space import LAYOUTS
 
-
-def _separable(bank: FeatureBank, channels: int, smallest_of: "Space | None") -> SeparableConfig:
     _, T, F = bank.validation.shape
-    shape = {} if smallest_of is None else {"blocks": (0,), "dilations": (1,), "kernel": min(smallest_of.kernels)}
-    level = keeps_level(bank.frontend)
-    return SeparableConfig(T, F, len(bank.labels), channels=channels, remove_mean=level, **shape)
+    blocks, dilations = LAYOUTS[layout]
+    return SeparableConfig(
+        T, F, len(bank.labels), channels=channels, kernel=kernel, blocks=blocks, dilations=dilations,
+        remove_mean=keeps_level(bank.frontend),
+    )  # fmt: skip
 
 
 def _parameters(config: ModelConfig) -> int:
