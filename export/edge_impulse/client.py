@@ -189,10 +189,8 @@ class Client:
         if isinstance(status, int) and status:
             return ServiceError(f"Edge Impulse answers {status} on {what}: {self.said(self._body(error))}")
         if isinstance(error, urllib3.exceptions.HTTPError | OSError | self._api.ApiException):
-            reason = getattr(error, "reason", None) or error
-            return ServiceError(
-                f"the connection to {urlsplit(self.endpoint).netloc} failed on {what} ({self.said(reason)}); try again"
-            )
+            host = urlsplit(self.endpoint).netloc
+            return ServiceError(f"the connection to {host} failed on {what} ({self.said(_reason(error))}); try again")
         if type(error) is Exception:  # the bindings' way to say success: false
             return ServiceError(f"Edge Impulse refuses {what}: {self.said(error)}")
         return ServiceError(f"Edge Impulse's answer on {what} is not as documented ({self.said(error)})")
@@ -206,6 +204,14 @@ class Client:
         if isinstance(found, dict) and found.get("error"):
             return str(found["error"])
         return str(getattr(error, "reason", None) or "no reason given")
+
+
+def _reason(error: Exception) -> str:
+    """The innermost words of a library's chain of errors."""
+    inner = getattr(error, "reason", None) or error
+    if isinstance(inner, Exception) and len(inner.args) > 1 and isinstance(inner.args[1], Exception):
+        inner = inner.args[1]
+    return str(inner).rsplit(": ", 1)[-1] or type(inner).__name__
 
 
 def from_environment() -> Client:
