@@ -10,6 +10,7 @@ from kws_dendrite import __version__
 from kws_dendrite.errors import KwsDendriteError
 
 COMMANDS = ("run", "data", "features", "train", "search", "study", "export", "benchmark", "evaluate", "report", "check")
+GROUPS = {"edge-impulse": "edge_impulse"}  # name -> module, whose `app` holds the commands
 UsageError = typer.BadParameter.__base__  # typer has the class from click, and names only its children
 
 app = typer.Typer(
@@ -40,6 +41,8 @@ def _register() -> None:
     for name in COMMANDS:
         module = importlib.import_module(f"kws_dendrite.cli.{name}")
         app.command(name)(getattr(module, name))
+    for name, module_name in GROUPS.items():
+        app.add_typer(importlib.import_module(f"kws_dendrite.cli.{module_name}").app, name=name)
 
 
 def main() -> None:
