@@ -13,7 +13,7 @@ from kws_dendrite.errors import ConfigError, DataError
 
 # Deviation of the clips' means over the mean deviation within a clip. Speech Commands, 16 kHz: MFCC with Studio's CMVN
 # gives 0.0004 (window 101) to 0.011 (window 21), MFCC without it 0.10, MFE 0.58.
-LEVEL_SHARE = 0.04
+LEVEL_SHARE = 0.02
 FEWEST, MOST = 8, 128  # coefficients a frame that a hint offers
 
 

@@ -111,3 +111,71 @@ def test_bad_arrays_are_named_in_one_line(folder, spoil, says):
     with pytest.raises(DataError, match=says) as caught:
         load_block_arrays(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_the_form_of_labels_and_the_split_are_told(folder):
+    summary = load_block_arrays(folder).summary
+    assert summary["label_form"] == "one-hot rows"
+    assert summary["split"] == "as given; nothing tells which windows are of one recording"
+
+
+def test_arrays_of_frames_tell_their_coefficients_themselves(folder):
+    """(N, T, F) or (N, T, F, 1): a number that happens to divide must not cut frames into pieces."""
+    for split, labels in LABELS.items():
+        values = np.load(folder / f"X_split_{split}.npy")
+        np.save(folder / f"X_split_{split}.npy", values.reshape(len(labels), 13, 5, *([1] if split == "test" else [])))
+    bank = load_block_arrays(folder, 13)
+    assert bank.train.shape == (1, 8, 13, 5) and bank.frontend["coefficients"] == 5
+
+
+def test_windows_of_one_recording_are_put_on_one_side(folder):
+    ids = {"train": [1, 2, 3, 4, 5, 6, 7, 8], "validation": [3, 4, 5]}
+    (folder / "sample_id_details.json").write_text(json.dumps(ids))
+    flat = {split: np.load(folder / f"X_split_{split}.npy") for split in LABELS}
+    bank = load_block_arrays(folder)
+    assert "3 recordings have windows on both sides; split anew" in bank.summary["split"]
+    rows = np.concatenate([bank.train[0], bank.validation]).reshape(11, -1)
+    expected = np.concatenate([flat["train"], flat["test"]])
+    assert sorted(map(bytes, rows)) == sorted(map(bytes, expected))  # every row once
+    clip_of = {row.tobytes(): number for row, number in zip(expected, ids["train"] + ids["validation"], strict=True)}
+    sides = [
+        {clip_of[row.tobytes()] for row in part.reshape(len(part), -1)} for part in (bank.train[0], bank.validation)
+    ]
+    assert not sides[0] & sides[1]
+    (folder / "train_input.json").write_text('{"customValidationSplit": true}')
+    assert load_block_arrays(folder).train.shape[1] == 8
+
+
+def test_four_columns_alone_are_enough_to_split_by(folder):
+    for split, labels in LABELS.items():
+        rows = _structured(labels)
+        rows[:, 1] = 100 + labels  # one recording a class
+        np.save(folder / f"Y_split_{split}.npy", rows)
+    assert "no class has a second recording" in load_block_arrays(folder).summary["split"]
+
+
+@pytest.mark.parametrize(
+    ("block", "settings", "keeps"),
+    [("mfcc", {}, False), ("mfcc", {"win_size": 21}, False), ("mfcc", {"win_size": 0}, True), ("mfe", {}, True)],
+)
+def test_whether_clips_keep_their_level_is_seen(block, settings, keeps):
+    """Noise that swells, at several loudnesses: CMVN takes that out, nothing else does."""
+    from kws_dendrite.data.block_arrays import keeps_level
+    from kws_dendrite.frontend import compute, configure
+
+    rng = np.random.default_rng(0)
+    config = configure(block, {name: str(value) for name, value in settings.items()})
+    swell = np.sin(np.arange(16000) / 900) ** 2 + 0.01
+    clips = [np.rint(gain * swell * rng.standard_normal(16000)).astype(np.int16) for gain in (100, 300, 900, 2700)]
+    assert keeps_level(np.stack([compute(clip, config) for clip in clips])) is keeps
+
+
+def test_no_clip_to_validate_on_says_what_to_do_in_studio(folder):
+    np.save(folder / "X_split_test.npy", np.zeros((0, 65), np.float32))
+    with pytest.raises(DataError, match="no clip to validate on; set the validation set size in Studio above 0 %"):
+        load_block_arrays(folder)
+
+
+def test_numbers_that_would_divide_are_offered(folder):
+    with pytest.raises(ConfigError, match=r"\(these divide: 13\)"):
+        load_block_arrays(folder, 40)
