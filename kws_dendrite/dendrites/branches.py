@@ -258,7 +258,8 @@ def separate_neurons(branch: nn.Module) -> bool:
 
 def reads_everything(branch: nn.Module) -> bool:
     """Whether its neurons read the same channels, so that some of them can do without the others."""
-    return all(getattr(module, "groups", 1) == 1 for module in branch.modules())
+    depthwise = (DepthwiseTime, Plateau)
+    return all(getattr(module, "groups", 1) == 1 and not isinstance(module, depthwise) for module in branch.modules())
 
 
 @torch.no_grad()

@@ -27,7 +27,8 @@ class StepReport:
     """What a growth step found.
 
     Attributes:
-        scores: mean objective of the candidates, by layer (and kind where there are several).
+        scores: objective of every neuron's best candidate, mean over neurons and members, by layer (and kind where
+            there are several).
         chosen: by layer: kind, units (0: one dendrite a neuron), estimated gain in nats a clip, significance.
     """
 
@@ -38,13 +39,14 @@ class StepReport:
 def insert(model: nn.Module, choices: Iterable[Choice], *, start: bool = False) -> None:
     """Add the chosen dendrites with t = 0: the model's function does not change.
 
-    With `start`, for a net that has not been trained, t is `START_T` instead, so that they take part at once.
+    With `start`, for a net that has not been trained, t is `START_T` instead, so that they take part at once; a sham's
+    stays 0.
     """
     layers = dendritic_layers(model)
     for choice in choices:
         layer = layers[choice.layer]
         layer.add(choice.branch, choice.cascade, choice.spec)
-        if start:
+        if start and not choice.spec.silent:
             m = choice.spec.units
             with torch.no_grad():
                 layer.t[-1].fill_(START_T)
@@ -105,7 +107,7 @@ def grow_step(
 
 
 def with_choice(model: nn.Module, choice: Choice) -> nn.Module:
-    """A copy of one member of `model` with `choice` inserted, to count what it costs folded; t is 1, as none is 0."""
+    """A copy of `model` with `choice` inserted, to count what it costs folded; t is 1, as none is 0."""
     single = copy.deepcopy(model)
     layer = dendritic_layers(single)[choice.layer]
     # An echo shares its weights with the layer that it stands in.

@@ -200,12 +200,16 @@ def keeps_channels(base: nn.Module) -> bool:
 
 def join(z: Tensor, t: Tensor, a: Tensor, spec: Spec) -> Tensor:
     """z' from z (P, C, ...), t (P, C) and a (P, C, ...), or t (P, C, m) and a (P, m, ...)."""
-    if spec.units:
-        P, m = a.shape[:2]
-        y = torch.bmm(t, a.reshape(P, m, -1)).view(P, t.shape[1], *a.shape[2:])
-    else:
-        y = per_neuron(t, a) * a
+    y = weighted(t, a, spec)
     return z * (1 + y) if spec.join == "gate" else z + y
+
+
+def weighted(t: Tensor, a: Tensor, spec: Spec) -> Tensor:
+    """t * a, or the matrix t times a: what reaches each neuron, (P, C, ...)."""
+    if not spec.units:
+        return per_neuron(t, a) * a
+    P, m = a.shape[:2]
+    return torch.bmm(t, a.reshape(P, m, -1)).view(P, t.shape[1], *a.shape[2:])
 
 
 def per_neuron(value: Tensor, like: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from kws_dendrite.dendrites.branches import available, draw, empty_branch, neurons, own_parameters, separate_neurons
+from kws_dendrite.dendrites.branches import available, draw, empty_branch, neurons, own_parameters
 from kws_dendrite.dendrites.config import ANY_KIND, DendriteConfig
-from kws_dendrite.dendrites.layer import Dendritic, Sources, Spec, keeps_channels
+from kws_dendrite.dendrites.layer import Dendritic, Sources, Spec, keeps_channels, weighted
 from kws_dendrite.dendrites.objective import Moments, SmoothedMoments, moments, score
 from kws_dendrite.dendrites.places import Batch, captured, dendritic_layers, neuron_errors
 from kws_dendrite.errors import ConfigError
@@ -224,8 +224,9 @@ def _each(
             delta = delta * sources.z
         others = None
         if objective == "partial":
-            own = [a for a, spec in zip(earlier, layer.specs, strict=True) if not spec.units]
-            others = torch.stack([sources.z, *own], 2)
+            said = zip(layer.t, earlier, layer.specs, strict=True)  # of a set of units, what reaches the neuron
+            own = [weighted(t, a, spec) if spec.units else a for t, a, spec in said]
+            others = torch.stack([sources.z, *own], 2).detach()
         yield pool, moments(pool.outputs(layer, sources, earlier), delta, others)
 
 
@@ -233,14 +234,11 @@ def _each(
 def pick(pool: Pool, best: Tensor) -> tuple[nn.Module, Tensor]:
     """The branch of the candidates `best` (P, C) of every neuron, and its cascade weights (P, C, D).
 
-    Where neurons share weights (the depthwise half of a separable copy) a member takes one candidate for all of them:
-    the one that most of its neurons would take.
+    Where neurons share weights (the depthwise half of a separable copy) `best` is one candidate a member.
     """
     if pool.size == 1:
         return pool.branch, pool.cascade
     branch = copy.deepcopy(pool.branch)
-    if not separate_neurons(branch):
-        best = best.mode(1, keepdim=True).values.expand_as(best)
     for module in branch.modules():
         for name, value in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
             taken = _pick(value.unflatten(0, (-1, pool.size)), best)

@@ -48,8 +48,15 @@ class Choice:
 
 def best_of_each(pool: Pool, objective: str) -> Tensor:
     """(P, C): each neuron's best candidate by the score it was trained for. Held-out clips have no say in it, so that
-    a test on them needs no correction for the number of candidates."""
-    return score(pool.smoothed.read(), objective).argmax(1)
+    a test on them needs no correction for the number of candidates.
+
+    Where neurons share weights (the depthwise half of a separable copy) a member takes one candidate for all of them,
+    the one of the largest score in sum.
+    """
+    scores = score(pool.smoothed.read(), objective)  # (P, K, C)
+    if separate_neurons(pool.branch):
+        return scores.argmax(1)
+    return scores.sum(2).argmax(1)[:, None].expand(-1, scores.shape[2])
 
 
 def take_all(pools: list[Pool], config: DendriteConfig) -> list[Choice]:
@@ -57,13 +64,9 @@ def take_all(pools: list[Pool], config: DendriteConfig) -> list[Choice]:
     choices = []
     for pool in pools:
         if pool.spec.units:
-            order = forward_selection(pool, config.rank, held_out=False)
-            choices.append(_units(pool, order))
+            choices.append(_units(pool, forward_selection(pool, config.rank)))
             continue
-        trained = bool(pool.smoothed.sums)
-        P, C = pool.cascade.shape[0] // pool.size, pool.cascade.shape[1]
-        best = best_of_each(pool, config.objective) if trained else torch.zeros(P, C, dtype=torch.long)
-        branch, cascade = pick(pool, best)
+        branch, cascade = pick(pool, best_of_each(pool, config.objective))
         choices.append(Choice(pool.layer, pool.spec, branch, cascade))
     return choices
 
@@ -109,8 +112,8 @@ def greedy(options: list[tuple[Choice, float]], budget: float) -> list[Choice]:
 
 def _options(pool: Pool, config: DendriteConfig) -> list[Choice]:
     if pool.spec.units:
-        order = forward_selection(pool, config.rank, config.significance)
-        return [_units(pool, order[:, :m]) for m in range(1, config.rank + 1)]
+        order = forward_selection(pool, config.rank)
+        return [_units(pool, order[:, :m], config.significance) for m in range(1, config.rank + 1)]
     best = best_of_each(pool, config.objective)
     gain, strength = _held_out(pool, config.significance, best)
     branch, cascade = pick(pool, best)
@@ -143,16 +146,14 @@ def _held_out(pool: Pool, significance: float, best: Tensor) -> tuple[Tensor, Te
     return torch.where(strength >= significance, gain, 0.0), strength
 
 
-def forward_selection(pool: Pool, rank: int, significance: float = 0.0, *, held_out: bool = True) -> Tensor:
-    """(P, rank): units in the order of what each adds to the gain over all neurons.
+def forward_selection(pool: Pool, rank: int) -> Tensor:
+    """(P, rank): units in the order of what each adds to the gain over all neurons, by the moments of the candidate
+    phase (held-out clips have no say in it, see `best_of_each`).
 
-    Of units that say the same, the later one's gain is what the earlier one leaves: its score is lessened by the share
-    of neurons' gains that are larger with an earlier unit (a lower bound that needs no moments between units).
+    Of units that say the same, the later one adds nothing: a neuron counts where its gain is larger than with any
+    earlier unit (a lower bound that needs no moments between units).
     """
-    moments = (pool.judged if held_out else pool.smoothed).read()
-    gain = score(moments, "gain")  # (P, m, C)
-    if held_out and significance:
-        gain = torch.where(standard_score(moments, pool.judged_clips) >= significance, gain, 0.0)
+    gain = score(pool.smoothed.read(), "gain")  # (P, m, C)
     order = []
     covered = torch.zeros_like(gain[:, 0])  # (P, C)
     used = torch.zeros(gain.shape[:2], dtype=torch.bool, device=gain.device)
@@ -167,11 +168,13 @@ def forward_selection(pool: Pool, rank: int, significance: float = 0.0, *, held_
     return torch.stack(order, 1)
 
 
-def _units(pool: Pool, order: Tensor) -> Choice:
-    m = order.shape[1]
-    source = pool.judged if pool.judged.sums else pool.smoothed
-    moments = source.read()
+def _units(pool: Pool, order: Tensor, significance: float = 0.0) -> Choice:
+    """The set of the units `order` (P, m). A neuron's gain is that of the unit which suited it best in training."""
+    spec, branch = replace(pool.spec, units=order.shape[1]), rows(pool.branch, order)
+    choice = Choice(pool.layer, spec, branch, pool.cascade)
+    if not pool.judged.sums:
+        return choice
     member = torch.arange(len(order))[:, None]
-    gain = score(moments, "gain")[member, order].amax(1).sum(1).mean().item()
-    strength = standard_score(moments, max(pool.judged_clips, 1))[member, order].amax((1, 2)).mean().item()
-    return Choice(pool.layer, replace(pool.spec, units=m), rows(pool.branch, order), pool.cascade, gain, strength)
+    best = score(pool.smoothed.read(), "gain")[member, order].argmax(1)  # (P, C), places in `order`
+    gain, strength = _held_out(pool, significance, order.gather(1, best))
+    return replace(choice, gain=gain.sum(1).mean().item(), significance=strength.amax(1).mean().item())

@@ -1,248 +1,197 @@
-"""A growth step's parts: where dendrites attach, the neurons' errors, candidates and their training, insertion."""
+"""A growth step: insertion keeps the function, whatever the kind; what each mode inserts; what a step says."""
 
 import copy
-from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F_
-from tiny_nets import B, C, F, K, Linear, P, T, batch, randn, seeded, separable
+from tiny_nets import F, P, T, batch, grow, loss, randn, same, separable, state
 from torch import nn
 
-from kws_dendrite.dendrites import DendriteConfig, attach, dendritic_layers, draw_candidates, insert, train_candidates
-from kws_dendrite.dendrites.growth import captured, neuron_errors, neurons, remove_stale_wrappers
-from kws_dendrite.dendrites.layer import Dendritic
-from kws_dendrite.errors import ConfigError
-from kws_dendrite.models import BcResNetConfig, PaperConfig, build_model
-from kws_dendrite.models.layers import Conv2d, Dense, Relu
+from kws_dendrite.dendrites import DendriteConfig, attach, dendritic_layers, fresh_choices, grow_step, insert
+from kws_dendrite.dendrites.config import KINDS, DendriteActivation
+from kws_dendrite.dendrites.growth import START_T, with_choice
+from kws_dendrite.fold import fold
+from kws_dendrite.models import BcResNetConfig, EdgeImpulse1dConfig, PaperConfig, SparkConfig, build_model
+from kws_dendrite.plain import interpret
+from kws_dendrite.training.growth import Pricing
 
-PERFORATED = DendriteConfig(mode="perforated", activation="tanh", candidate_epochs=2)
-
-
-def cross_entropy(logits, labels):
-    return F_.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
-
-
-def grow(model, config, dendrites=1, seed=0):
-    """`model` with `dendrites` inserted, candidates trained on three batches if the mode asks for it."""
-    attach(model, config)
-    for j in range(dendrites):
-        branches = draw_candidates(model, batch(20)[0], seeded(seed + j))
-        cascades = None
-        if config.mode == "perforated":
-            epochs = [[batch(seed=100 * j + k) for k in range(3)]]
-            cascades, _ = train_candidates(model, branches, epochs, config, cross_entropy)
-        insert(model, branches, cascades, frozen=config.mode == "perforated")
-        for layer in dendritic_layers(model).values():
-            nn.init.constant_(layer.t[-1], 0.4)
-    return model
+SMALL = {"fan_in": 2, "rank": 2, "taps": 3, "candidates": 2, "candidate_epochs": 1}
+FAMILIES = {
+    "separable": lambda: separable(),
+    "edge_impulse_1d": lambda: build_model(EdgeImpulse1dConfig(T + 4, F, 3), P),
+    "paper": lambda: build_model(PaperConfig(T + 4, F + 4, 3, channels=(2, 3)), P),
+    "bc_resnet": lambda: build_model(BcResNetConfig(9, 40, 3, tau=0.5), P),
+    "spark": lambda: build_model(SparkConfig(T + 4, F, 3, channels=3, kernel=5, blocks=2, gates=4), P),
+}
+# Kinds that every layer of a family is without.
+HAS_NOT = {
+    "edge_impulse_1d": {"sparse", "echo", "pool"},
+    "paper": {"echo", "pool"},
+    "bc_resnet": {"echo"},
+    "spark": {"echo", "pool"},
+}
 
 
-def state(module):
-    return {name: value.clone() for name, value in module.state_dict().items()}
+def step(model, config, seed=7):
+    """One growth step on three batches of chance; what it reports."""
+    price = Pricing(model, config.price)
+    data = [batch(12, seed=3 * k) for k in range(3)]
+    return grow_step(model, batch(20)[0], lambda: [data], lambda: data, config, seed, loss, price)
 
 
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def features(model):
+    return randn(P, 11, model.features.frames, model.features.coefficients, seed=3)
 
 
-@pytest.mark.parametrize(
-    ("layers", "names"),
-    [
-        ("all", ["stem", "blocks.0", "blocks.1", "head"]),
-        ("conv", ["stem", "blocks.0", "blocks.1"]),
-        ("head", ["head"]),
-    ],
-)
-def test_attach_wraps_whole_layers(layers, names):
+@pytest.mark.parametrize("join", ["add", "gate"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_insertion_keeps_the_whole_nets_function_exactly(family, kind, join):
+    """Three sets one upon the other, each on a net whose dendrites work; the fold says the same."""
+    if kind in HAS_NOT.get(family, ()):
+        pytest.skip("no layer of this family takes this kind")
+    config = DendriteConfig(kind=kind, join=join, activation="tanh", **SMALL)
+    model = FAMILIES[family]().eval()
+    x = features(model)
+    for number in range(2):
+        attach(model, config)
+        before = model(x)
+        choices = fresh_choices(model, x, config, number)
+        insert(model, choices)
+        model.eval()
+        assert choices
+        assert (model(x) - before).abs().max() == 0
+        for choice in choices:
+            nn.init.constant_(dendritic_layers(model)[choice.layer].t[-1], 0.2)
+        assert (model(x) - before).abs().max() > 1e-5
+    graph = fold(model, 1)
+    expected = torch.softmax(model(x)[1], -1).detach().numpy()
+    assert abs(interpret(graph, x[1].flatten(1).numpy()) - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("mode", ["perforated", "gradient", "growth", "random", "sham"])
+@pytest.mark.parametrize("cascade", [False, True])
+def test_a_step_of_every_mode_keeps_the_function_exactly(mode, cascade):
+    config = DendriteConfig(mode=mode, cascade=cascade, significance=0.0, activation="tanh", **SMALL)
+    model, x = separable(), randn(P, 11, T, F, seed=3)
+    for number in range(2):
+        before = model.eval()(x)
+        report = step(model, config, number)
+        assert report.chosen
+        assert (model.eval()(x) - before).abs().max() == 0
+        if mode != "sham":
+            for name in report.chosen:
+                nn.init.constant_(dendritic_layers(model)[name].t[-1], 0.3)
+    parameters = [p for layer in dendritic_layers(model).values() for p in layer.branches.parameters()]
+    assert {p.requires_grad for p in parameters} == {mode in ("gradient", "growth")}
+    learns = {t.requires_grad for layer in dendritic_layers(model).values() for t in layer.t}
+    assert learns == {mode != "sham"}
+
+
+@pytest.mark.parametrize("mode", ["perforated", "gradient", "growth", "random", "sham"])
+def test_a_step_is_a_function_of_its_arguments(mode):
+    config = DendriteConfig(mode=mode, significance=0.0, **SMALL)
+    grown = []
+    for seed, noise in ((1, 0), (1, 1), (2, 0)):
+        torch.manual_seed(noise)
+        model = separable()
+        report = step(model, config, seed)
+        grown.append((state(model), report))
+    assert same(grown[0][0], grown[1][0]) and grown[0][1] == grown[1][1]
+    assert not same(grown[0][0], grown[2][0])
+
+
+def test_candidates_are_drawn_and_trained_in_the_modes_that_say_so():
+    for mode in ("perforated", "growth"):
+        model = separable()
+        report = step(model, DendriteConfig(mode=mode, significance=0.0, **SMALL))
+        assert set(report.scores) == set(dendritic_layers(model))
+        assert all(0 < value <= 1 for value in report.scores.values())
+    for mode in ("gradient", "random", "sham"):
+        assert step(separable(), DendriteConfig(mode=mode, **SMALL)).scores == {}
+
+
+def test_scores_of_several_kinds_are_told_apart():
+    report = step(separable(), DendriteConfig(mode="growth", kind="any", significance=0.0, **SMALL))
+    assert {"head.lean", "head.lowrank", "stem.temporal"} <= set(report.scores)
+
+
+def test_growth_that_finds_nothing_inserts_nothing_and_says_so():
+    model = separable()
+    x = batch()[0]
+    before, expected = state(model), model.eval()(x)
+    report = step(model, DendriteConfig(mode="growth", significance=1e6, **SMALL))
+    assert report.chosen == {} and report.scores
+    assert not any(layer.branches for layer in dendritic_layers(model).values())
+    assert torch.equal(model(x), expected)
+    assert set(before) == {name.replace("base.", "") for name in state(model)}
+
+
+def test_the_report_says_what_was_chosen():
+    model = separable()
+    report = step(model, DendriteConfig(mode="growth", significance=0.0, **SMALL))
+    for name, said in report.chosen.items():
+        spec = dendritic_layers(model)[name].specs[-1]
+        assert (said["kind"], said["units"]) == (spec.kind, spec.units)
+        assert said["gain"] > 0 and said["significance"] > 0
+    assert set(report.chosen) == {name for name, layer in dendritic_layers(model).items() if layer.branches}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_from_the_start_every_dendrite_takes_part_at_once(kind):
+    config = DendriteConfig(kind=kind, insertion="start", **SMALL)
     model, x = separable().eval(), batch()[0]
     before = model(x)
-    assert attach(model, DendriteConfig(layers=layers)) == names
-    assert torch.equal(model(x), before)
-    assert attach(model, DendriteConfig(layers=layers)) == names  # and once only
-    assert not any(isinstance(layer.base, Dendritic) for layer in dendritic_layers(model).values())
+    report = step(model, config)
+    assert report.chosen
+    for name in report.chosen:
+        t = dendritic_layers(model)[name].t[0]
+        if kind != "lowrank":
+            assert (t == START_T).all()
+            continue
+        reach = (t != 0).float()  # (P, C, m): one unit a neuron, and every unit has a neuron
+        assert (reach.sum(2) == 1).all()
+        assert (reach.sum(1) >= 1).all()
+    assert (model.eval()(x) - before).abs().max() > 1e-3
 
 
-def test_attach_reaches_convolutions_without_batchnorm():
-    model = build_model(PaperConfig(T, F, K, channels=(2, 3), hidden=(4,)), P)
-    assert attach(model, DendriteConfig()) == ["convs.0", "convs.1", "hidden.0", "head"]
+def test_a_sham_from_the_start_is_held_at_0_as_well():
+    model, x = separable().eval(), batch()[0]
+    before = model(x)
+    step(model, DendriteConfig(mode="sham", insertion="start", **SMALL))
+    assert torch.equal(model.eval()(x), before)
 
 
-def test_attach_takes_a_convolution_with_its_batchnorm_as_one():
-    model = build_model(BcResNetConfig(20, 40, K), P)
-    names = attach(model, DendriteConfig())
-    assert {"stem", "last", "head"} <= set(names)
-    assert not any(name.startswith(f"{other}.") for name in names for other in names)
-
-
-def test_attach_without_a_place_is_an_error():
-    with pytest.raises(ConfigError, match="no layer for dendrites='head'"):
-        attach(nn.Sequential(Relu()), DendriteConfig(layers="head"))
-
-
-def test_neurons_of_layers_with_and_without_a_bias():
-    for bias in (False, True):
-        assert neurons(Dense(P, 5, C, seeded(), bias=bias)) == (P, C)
-        assert neurons(Conv2d(P, 2, C, (3, 3), seeded(), bias=bias)) == (P, C)
-
-
-def test_stale_wrappers_go_and_grown_ones_stay():
-    model = separable()
-    before = state(model)
-    attach(model, DendriteConfig())
-    remove_stale_wrappers(model)
-    assert not dendritic_layers(model)
-    assert same(state(model), before)
-    grow(model, DendriteConfig(layers="head"))
-    remove_stale_wrappers(model)
-    assert list(dendritic_layers(model)) == ["head"]
-
-
-def test_captured_leaves_no_hook():
-    model = grow(separable(), PERFORATED)
-    with captured(model) as seen:
-        model(batch()[0])
-    assert list(seen) == list(dendritic_layers(model))
-    assert not any(module._forward_hooks for module in model.modules())
-
-
-def test_errors_at_the_head_are_softmax_less_target():
-    model = grow(separable(), PERFORATED).eval()
-    x, labels = batch()
-    logits = model(x).detach().numpy()
-    found, delta = neuron_errors(model, (x, labels), cross_entropy)["head"]
-    assert found.shape == (P, C, B)
-    for p, b in np.ndindex(P, B):
-        e = np.exp(logits[p, b] - logits[p, b].max())
-        expected = e / e.sum() - np.eye(K)[labels[p, b]]  # summed over the batch: no 1 / B
-        np.testing.assert_allclose(delta[p, :, b], expected, atol=1e-6)
-
-
-def test_errors_of_a_clip_do_not_depend_on_its_batch():
-    model = grow(separable(), PERFORATED).eval()
-    x, labels = batch()
-    together = neuron_errors(model, (x, labels), cross_entropy)
-    for b in range(B):
-        alone = neuron_errors(model, (x[:, b : b + 1], labels[:, b : b + 1]), cross_entropy)
-        for name, (inputs, delta) in alone.items():
-            torch.testing.assert_close(inputs, together[name][0][:, :, b : b + 1], atol=1e-6, rtol=1e-5)
-            torch.testing.assert_close(delta, together[name][1][:, :, b : b + 1], atol=1e-6, rtol=1e-5)
-
-
-def test_errors_leave_the_model_alone():
-    model = grow(separable(), PERFORATED).eval()
-    before = state(model)
-    neuron_errors(model, batch(), cross_entropy)
-    assert same(state(model), before)
-    assert all(p.grad is None for p in model.parameters())
-
-
-def test_errors_do_not_flow_through_frozen_dendrites():
-    """Moving a hidden neuron moves the loss through frozen dendrites behind it too; its error leaves that part out."""
-    model = grow(separable(), PERFORATED).eval()
-    data = batch()
-    with_dendrite = neuron_errors(model, data, cross_entropy)["blocks.0"][1]
-    head = model.head
-    extra = (head(head_input := captured_input(model, data[0])) - head.base(head_input)).detach()
-    model.head = nn.Module()
-    model.head.forward = lambda x: head.base(x) + extra  # the dendrite as a constant
-    constant = neuron_errors(model, data, cross_entropy)["blocks.0"][1]
-    torch.testing.assert_close(with_dendrite, constant)
-
-
-def captured_input(model, x):
-    with captured(model) as seen:
-        model(x)
-    return seen["head"][0]
-
-
-@pytest.mark.parametrize("objective", ["covariance", "correlation"])
-@pytest.mark.parametrize("cascade", [False, True])
-def test_candidate_phase_leaves_the_model_bit_identical(objective, cascade):
-    config = replace(PERFORATED, objective=objective, cascade=cascade)
-    model = grow(separable(), config)
-    before = state(model)
-    branches = draw_candidates(model, batch(20)[0], seeded(7))
-    drawn = {name: state(branch) for name, branch in branches.items()}
-    cascades, scores = train_candidates(model, branches, [[batch(), batch(seed=9)]], config, cross_entropy)
-    assert same(state(model), before)
-    assert all(p.grad is None for p in model.parameters())
-    for name, branch in branches.items():
-        assert not same(state(branch), drawn[name]), name
-        assert cascades[name].any() == cascade
-        assert cascades[name].shape == (P, C, 1)
-        assert scores[name].shape == (P, C)
-
-
-def test_candidates_rise_where_a_nonlinear_feature_explains_the_error():
-    """Exclusive or: a linear head at its best errs by half everywhere; one tanh that tells a corner from the others
-    correlates with that by sqrt(1/3)."""
-    generator = seeded(0)
-    model = Linear(2, 2)
-    with torch.no_grad():
-        model.head.weight.mul_(1e-3)  # the best linear map is 0
-
-    def batches():
-        for _ in range(40):
-            corners = torch.randint(2, (P, 32, 1, 2), generator=generator) * 2.0 - 1
-            yield corners, (corners.prod(-1).squeeze(-1) > 0).long()
-
-    config = DendriteConfig(mode="perforated", activation="tanh")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_to_count_leaves_the_model_alone(kind):
+    model = separable().eval()
+    config = DendriteConfig(kind=kind, **SMALL)
     attach(model, config)
-    branches = draw_candidates(model, next(batches())[0], generator)
-    rounds = []
-    train_candidates(
-        model, branches, (batches() for _ in range(8)), config, cross_entropy, lambda _, s: rounds.append(s["head"])
-    )
-    assert len(rounds) == 8
-    assert (rounds[-1] > rounds[0]).all()
-    assert (rounds[-1] > 0.45).all()  # smoothed, so behind
-    insert(model, branches, None, frozen=True)
-    x = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]).view(4, 1, 2).expand(P, 4, 1, 2)
-    labels = torch.tensor([1, 0, 0, 1]).expand(P, 4)
-    [a] = model.head.dendrites(x.flatten(2).transpose(1, 2))
-    [delta] = [delta for _, delta in neuron_errors(model, (x, labels), cross_entropy).values()]
-    follows = [[abs(np.corrcoef(a[p, c], delta[p, c])[0, 1]) for c in range(2)] for p in range(P)]
-    np.testing.assert_allclose(follows, 1 / np.sqrt(3), atol=0.05)  # the tanh is not quite a step
+    x = batch()[0]
+    before, expected = state(model), model(x)
+    for choice in fresh_choices(model, x, config, 0):
+        twin = with_choice(model, choice)
+        assert len(dendritic_layers(twin)[choice.layer].branches) == 1
+        with torch.no_grad():
+            for parameter in twin.parameters():
+                parameter.add_(1)
+    assert same(state(model), before)
+    assert torch.equal(model(x), expected)
 
 
-def test_candidate_phase_is_a_function_of_its_arguments():
-    model = grow(separable(), PERFORATED)
-    results = []
-    for _ in range(2):
-        here = copy.deepcopy(model)
-        branches = draw_candidates(here, batch(20)[0], seeded(7))
-        torch.rand(3)  # the global stream does not matter
-        _, scores = train_candidates(here, branches, [[batch()]], PERFORATED, cross_entropy)
-        results.append(({name: state(branch) for name, branch in branches.items()}, scores))
-    assert all(same(results[0][0][name], results[1][0][name]) for name in results[0][0])
-    assert same(results[0][1], results[1][1])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_deep_copy_is_a_net_of_its_own(kind):
+    model = grow(separable(), DendriteConfig(kind=kind, **SMALL)).eval()
+    before = state(model)
+    twin = copy.deepcopy(model)
+    x = batch()[0]
+    assert torch.equal(twin(x), model(x))
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.add_(1)
+    assert same(state(model), before)
 
 
-def test_a_members_candidates_learn_from_its_own_error_alone():
-    """Another labelling of member 1's clips changes nothing for member 0."""
-    model = grow(separable(), PERFORATED)
-    (x, labels), trained = batch(), []
-    for other in (labels, torch.stack([labels[0], (labels[1] + 1) % K])):
-        branches = draw_candidates(model, batch(20)[0], seeded(7))
-        train_candidates(model, branches, [[(x, other)] * 3], PERFORATED, cross_entropy)
-        trained.append(branches["head"].weight.detach())
-    assert torch.equal(trained[0][0], trained[1][0])
-    assert not torch.equal(trained[0][1], trained[1][1])
-
-
-@pytest.mark.parametrize("mode", ["perforated", "gradient"])
-@pytest.mark.parametrize("cascade", [False, True])
-def test_insertion_keeps_the_whole_nets_function_exactly(mode, cascade):
-    config = replace(PERFORATED, mode=mode, cascade=cascade)
-    model, x = separable(), randn(P, 11, T, F, seed=3)
-    for j in range(3):
-        model = grow(model, config, 1, seed=j).eval()
-        before = model(x)
-        branches = draw_candidates(model, x, seeded(50 + j))
-        insert(model, branches, None, frozen=mode == "perforated")
-        assert (model(x) - before).abs().max() == 0
-        assert {len(layer.branches) for layer in dendritic_layers(model).values()} == {2 * j + 2}
-    frozen = {p.requires_grad for layer in dendritic_layers(model).values() for p in layer.branches.parameters()}
-    assert frozen == {mode == "gradient"}
+def test_activations_are_all_tried():
+    """The exhaustive list in the tests of layers and folds is the configuration's."""
+    assert set(DendriteActivation.__args__) == {"relu", "tanh", "hard_tanh", "sigmoid"}
