@@ -148,15 +148,17 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(members, channels))
         self.register_buffer("running_var", torch.ones(members, channels))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None = None, *, relu: bool = False) -> Tensor:
+        """bn(x), or residual + relu(bn(x)) in one pass over memory."""
         return norm_act(
             x,
             self.weight.abs() if self.positive else self.weight,
             self.bias,
             self.running_mean,
             self.running_var,
+            residual,
             training=self.training,
-            relu=False,
+            relu=relu,
             momentum=self.momentum,
             eps=self.eps,
         )
@@ -198,6 +200,10 @@ class ConvBn(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x))
 
+    def rectified(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """residual + relu(self(x))."""
+        return self.norm(self.conv(x), residual, relu=True)
+
 
 class SeparableBn(nn.Module):
     """Depthwise over time, pointwise over channels, BatchNorm: (P, C, B, T, 1) -> (P, Cout, B, T', 1)."""
@@ -209,6 +215,20 @@ class SeparableBn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.pointwise(self.depthwise(x, self.dilation)))
+
+    def rectified(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """residual + relu(self(x))."""
+        return self.norm(self.pointwise(self.depthwise(x, self.dilation)), residual, relu=True)
+
+
+def rectified(unit: nn.Module, x: Tensor, residual: Tensor | None = None) -> Tensor | None:
+    """residual + relu(unit(x)) in one pass over memory less a step; None where that is not the same thing.
+
+    It is not where `unit` is more than a convolution and its BatchNorm (it has dendrites), or where somebody looks at
+    its output: a hook, or a tracer, to which a layer is one operation.
+    """
+    plain = isinstance(unit, (ConvBn, SeparableBn)) and isinstance(x, Tensor) and not unit._forward_hooks
+    return unit.rectified(x, residual) if plain else None
 
 
 class Features(nn.Module):

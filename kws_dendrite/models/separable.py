@@ -26,6 +26,7 @@ from kws_dendrite.models.layers import (
     Pointwise,
     Relu,
     SeparableBn,
+    rectified,
 )
 
 
@@ -158,9 +159,13 @@ class Separable(nn.Module):
             x = self.collapse(self.relu(self.filters(x)))
         if self.entry is not None:
             x = self.entry(x)
-        x = self.relu(self.stem(x))  # (P, C, B, T, 1)
+        y = rectified(self.stem, x)
+        x = self.relu(self.stem(x)) if y is None else y  # (P, C, B, T, 1)
         for block in self.blocks:
-            x = self.relu(x + block(x)) if self.joined else x + self.relu(block(x))
+            y = None if self.joined else rectified(block, x, x)
+            if y is None:
+                y = self.relu(x + block(x)) if self.joined else x + self.relu(block(x))
+            x = y
         if self.windows is not None:
             x = self.windows(x)
         x = self.pool(x)  # (P, C, B)
