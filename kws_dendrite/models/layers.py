@@ -227,8 +227,10 @@ def rectified(unit: nn.Module, x: Tensor, residual: Tensor | None = None) -> Ten
     It is not where `unit` is more than a convolution and its BatchNorm (it has dendrites), or where somebody looks at
     its output: a hook, or a tracer, to which a layer is one operation.
     """
-    plain = isinstance(unit, (ConvBn, SeparableBn)) and isinstance(x, Tensor) and not unit._forward_hooks
-    return unit.rectified(x, residual) if plain else None
+    if not isinstance(unit, (ConvBn, SeparableBn)) or not isinstance(x, Tensor):
+        return None
+    watched = any(part._forward_hooks for part in unit.modules())
+    return None if watched else unit.rectified(x, residual)
 
 
 class Features(nn.Module):
