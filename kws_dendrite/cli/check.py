@@ -22,9 +22,7 @@ STYLES = {"fails": "bold red", "wrong": "bold magenta", "slow": "yellow", "note"
 
 def check(
     model: Annotated[Path, typer.Argument(help="A .tflite file, this project's or another's.", show_default=False)],
-    target: Annotated[
-        str, typer.Option(help="edge-impulse, tflite-micro, esphome or esp-dl.", show_default=False)
-    ] = "edge-impulse",
+    target: Annotated[str, typer.Option(help="edge-impulse, tflite-micro, esphome or esp-dl.")] = "edge-impulse",
     labels: Annotated[
         Path | None, typer.Option(help="A file of the labels, one a line, to hold against the number of scores.")
     ] = None,

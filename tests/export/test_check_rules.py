@@ -239,6 +239,25 @@ def test_a_model_of_zeros():
     assert finding(case, "zero-weights").what == "all weights are zero: operator 1 and 4"
 
 
+def as_floats(case, value):
+    """The whole model in float32, every weight `value`."""
+    for tensor in case.builder.subgraph.tensors:
+        tensor.quantization = None
+        if tensor.type == schema.TensorType.INT8 and not tensor.buffer:
+            as_type(tensor, "FLOAT32")
+    for index, shape in ((case.filter, (4, 3, 1, 2)), (case.weights, (3, 12))):
+        as_type(case.tensor(index), "FLOAT32")
+        data = np.full(shape, value, np.float32)
+        case.builder.model.buffers[case.tensor(index).buffer].data = np.frombuffer(data.tobytes(), np.uint8)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0])
+def test_a_float_model_of_zeros(value):
+    case = Classifier()
+    as_floats(case, value)
+    assert found(case) == {"zero-weights": "wrong", "float-model": "slow"}
+
+
 def test_zeros_that_are_only_their_zero_point():
     case = Classifier()
     buffer = case.builder.model.buffers[case.tensor(case.weights).buffer]
@@ -333,15 +352,19 @@ def test_hybrid_weights():
     assert found(case)["hybrid"] == "fails"
 
 
-def test_weights_unpacked_on_the_device():
+@pytest.mark.parametrize(("dtype", "severity"), [("INT8", "slow"), ("FLOAT16", "fails")])
+def test_weights_unpacked_on_the_device(dtype, severity):
     case = Classifier()
     b = case.builder
     packed = b.constant(np.ones((3, 12), np.int8), 0.02)
+    as_type(case.tensor(packed), dtype)
+    if dtype == "FLOAT16":
+        b.model.buffers[-1].data = np.ones(72, np.uint8)
     made = b.activation((3, 12), 0.02, 0)
     as_type(case.tensor(made), "FLOAT32")
     b.operator("DEQUANTIZE", [packed], made)
     b.subgraph.operators.insert(0, b.subgraph.operators.pop())
-    assert found(case)["packed-weights"] == "slow"
+    assert found(case)["packed-weights"] == severity
 
 
 def test_float_islands():
@@ -361,14 +384,7 @@ def test_float_islands():
 
 def test_a_float_model_is_slow_and_right():
     case = Classifier()
-    for tensor in case.builder.subgraph.tensors:
-        tensor.quantization = None
-        if tensor.type == schema.TensorType.INT8 and not tensor.buffer:
-            as_type(tensor, "FLOAT32")
-    for index, shape in ((case.filter, (4, 3, 1, 2)), (case.weights, (3, 12))):
-        as_type(case.tensor(index), "FLOAT32")
-        data = np.ones(shape, np.float32)
-        case.builder.model.buffers[case.tensor(index).buffer].data = np.frombuffer(data.tobytes(), np.uint8)
+    as_floats(case, 0.5)
     assert found(case) == {"float-model": "slow"}
     assert found(case, MICRO) == {}
 
