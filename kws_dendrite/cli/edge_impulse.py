@@ -246,7 +246,7 @@ def dataset(
 
     from kws_dendrite.cli.data import split_words
     from kws_dendrite.data import TaskConfig, load_dataset
-    from kws_dendrite.data.edge_impulse_export import export_dataset
+    from kws_dendrite.data.edge_impulse_export import export_dataset, read_back
     from kws_dendrite.settings import parse_assignments
 
     console = Console(stderr=True)
@@ -272,13 +272,15 @@ def dataset(
             overwrite=overwrite,
             progress=lambda done, total: progress.update(row, completed=done, total=total),
         )
+    with console.status("reading it back"):
+        equal = read_back(written, task)
     if as_json:
-        print(json.dumps({**written.to_json(), "notes": list(found.notes)}, allow_nan=False))
+        print(json.dumps({**written.to_json(), "read_back": equal, "notes": list(found.notes)}, allow_nan=False))
     else:
-        _show_dataset(written)
+        _show_dataset(written, equal)
 
 
-def _show_dataset(written: ExportedDataset) -> None:
+def _show_dataset(written: ExportedDataset, equal: int) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -295,7 +297,8 @@ def _show_dataset(written: ExportedDataset) -> None:
         table.add_row(label, *(f"{row[partition]:,}" for partition in PARTITIONS))
     console.print(table)
     lines = [
-        f"{sum(total.values()):,} clips in {written.folder}; those of validation are in training/, marked in metadata"
+        f"{sum(total.values()):,} clips in {written.folder}; those of validation are in training/, marked in metadata",
+        f"read back: {equal:,} equal, every sample, label, partition and speaker",
     ]
     if written.duplicates:
         lines.append(

@@ -26,10 +26,11 @@ from kws_dendrite.data.clip import Clip
 from kws_dendrite.data.dataset import Dataset
 from kws_dendrite.data.edge_impulse import INFO, PARTITION_KEY, SPEAKER_KEY, SPLITS
 from kws_dendrite.data.layout import CARD
+from kws_dendrite.data.load import load_dataset
 from kws_dendrite.data.partition import PARTITIONS
 from kws_dendrite.data.signals import THREADS
 from kws_dendrite.data.silence import cut_silence, read_noise
-from kws_dendrite.data.task import NOISE_FOLDER, SILENCE, UNKNOWN
+from kws_dendrite.data.task import NOISE_FOLDER, SILENCE, UNKNOWN, TaskConfig
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.output import claimed, write_json
 
@@ -51,15 +52,17 @@ class ExportedDataset:
         clips: label -> {partition: clips}.
         duplicates: names of clips whose samples another clip has too.
         skipped: a line for each clip that could not be read and was left out.
+        fingerprints: (label, partition, speaker, digest of the samples) of each clip, and how many are so.
     """
 
     folder: Path
     clips: dict[str, dict[str, int]]
     duplicates: tuple[str, ...]
     skipped: tuple[str, ...]
+    fingerprints: Counter
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values; the fingerprints are not among them."""
         return {
             "folder": str(self.folder),
             "clips": self.clips,
@@ -119,7 +122,33 @@ def export_dataset(
     counts: dict[str, dict[str, int]] = {label: dict.fromkeys(PARTITIONS, 0) for label in labels}
     for item in written:
         counts[item.label][item.clip.partition] += 1
-    return ExportedDataset(Path(folder), counts, _duplicates(digests), (*dataset.skipped, *problems))
+    fingerprints = Counter((item.label, item.clip.partition, item.clip.speaker, digests[item.path]) for item in written)
+    return ExportedDataset(Path(folder), counts, _duplicates(digests), (*dataset.skipped, *problems), fingerprints)
+
+
+def read_back(written: ExportedDataset, task: TaskConfig) -> int:
+    """How many clips come back as they went, when the export is read as any data folder is: label, partition, speaker
+    and every sample.
+
+    Args:
+        written: what `export_dataset` gave.
+        task: of the data set that was written; its rate and window are taken.
+
+    Raises:
+        DataError: the export cannot be read.
+    """
+    found = load_dataset(
+        written.folder, TaskConfig(sampling_freq=task.sampling_freq, window_seconds=task.window_seconds)
+    )
+
+    def fingerprint(clip: Clip) -> tuple:
+        assert clip.path is not None
+        samples = read_audio(clip.path, task.sampling_freq)[clip.start : clip.start + task.window]
+        return found.labels[clip.label], clip.partition, clip.speaker, hashlib.sha256(samples.tobytes()).hexdigest()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        come = Counter(pool.map(fingerprint, (clip for clip in found.clips if clip.level is None)))
+    return (come & written.fingerprints).total()
 
 
 def _labels(dataset: Dataset, rename: Mapping[str, str]) -> tuple[str, ...]:

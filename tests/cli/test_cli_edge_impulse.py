@@ -66,9 +66,9 @@ def test_pack_refuses(bundle, tmp_path):
 def test_dataset_comes_back(speech, tmp_path):
     out = tmp_path / "export"
     said = succeed("edge-impulse", "dataset", speech, "--keywords", "yes,no", "--to", out)
-    assert "clips in" in said.out
     before, after = load_dataset(speech, TaskConfig(keywords=("yes", "no"))), load_dataset(out)
     assert after.labels == before.labels and len(after.clips) == len(before.clips)
+    assert f"read back: {len(before.clips)} equal" in said.out
     refuse("edge-impulse", "dataset", speech, "--to", out, says="--overwrite")
     printed = json.loads(
         succeed("edge-impulse", "dataset", speech, "--keywords", "yes,no", "--to", out, "--overwrite",

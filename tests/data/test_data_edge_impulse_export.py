@@ -9,7 +9,7 @@ import pytest
 from clip_folders import RATE, class_folder, edge_impulse, speech_commands, tone, write
 
 from kws_dendrite.data import TaskConfig, load_dataset, read_audio
-from kws_dendrite.data.edge_impulse_export import export_dataset
+from kws_dendrite.data.edge_impulse_export import export_dataset, read_back
 from kws_dendrite.data.silence import cut_silence, read_noise
 from kws_dendrite.errors import ConfigError, DataError, OutputError
 
@@ -70,7 +70,8 @@ def _an_export(folder):
 def test_what_comes_back_equals_what_went_out(tmp_path, made):
     folder, task = made(tmp_path / "in")
     before = load_dataset(folder, task)
-    export_dataset(before, tmp_path / "out")
+    written = export_dataset(before, tmp_path / "out")
+    assert read_back(written, task) == len(before.clips)
     after = load_dataset(tmp_path / "out")
     assert after.layout == "edge_impulse"
     assert after.labels == before.labels
@@ -173,6 +174,19 @@ def test_a_broken_clip_is_left_out_where_that_is_asked_for(tmp_path):
     written = export_dataset(dataset, tmp_path / "out")
     assert len(written.skipped) == 1 and "s3-3.wav" in written.skipped[0]
     assert len(files_of(tmp_path / "out")) == 23 == len(list((tmp_path / "out").glob("t*/*.wav")))
+
+
+def test_what_does_not_come_back_is_counted(tmp_path):
+    dataset = load_dataset(class_folder(tmp_path / "in", {"a": 12, "b": 12}))
+    written = export_dataset(dataset, tmp_path / "out")
+    entries = files_of(tmp_path / "out")
+    train = [entry for entry in entries if entry["metadata"]["partition"] == "train"]
+    train[0]["label"]["label"] = "b" if train[0]["label"]["label"] == "a" else "a"
+    train[1]["metadata"]["speaker"] = "someone"
+    train[2]["metadata"]["partition"] = "validation"
+    (tmp_path / "out" / "info.labels").write_text(json.dumps({"version": 1, "files": entries}))
+    write(tmp_path / "out" / train[3]["path"], tone(1.0, 77))
+    assert read_back(written, dataset.task) == 20
 
 
 def test_an_earlier_export_is_replaced_only_when_asked(tmp_path):
