@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from kws_dendrite.cli.main import COMMANDS
+from kws_dendrite.cli.main import COMMANDS, GROUPS
 from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.frontend import LogMelConfig, MfccConfig, MfeConfig
 from kws_dendrite.models import FAMILIES
@@ -27,6 +27,8 @@ def commands():
     app = typer.Typer()
     for name in COMMANDS:
         app.command(name)(getattr(importlib.import_module(f"kws_dendrite.cli.{name}"), name))
+    for name, module in GROUPS.items():
+        app.add_typer(importlib.import_module(f"kws_dendrite.cli.{module}").app, name=name)
     return typer.main.get_command(app).commands
 
 
@@ -55,7 +57,7 @@ def test_each_command_line_is_understood(line):
 
 
 def test_every_command_is_shown():
-    assert {shlex.split(line)[1] for line in command_lines(README)} == set(COMMANDS)
+    assert {shlex.split(line)[1] for line in command_lines(README)} == set(COMMANDS) | set(GROUPS)
 
 
 @pytest.mark.parametrize("page", ["README.md", "datasets.md"])
