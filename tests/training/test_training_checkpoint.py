@@ -1,5 +1,6 @@
 """Checkpoints: exact round trips, and one clear line for everything else."""
 
+import itertools
 import json
 import pickle
 from dataclasses import replace
@@ -11,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from tiny_bank import CONFIG, LABELS, F, K, T, make_bank, net, same, state
 
 from kws_dendrite import __version__
-from kws_dendrite.dendrites import DendriteConfig, dendritic_layers
+from kws_dendrite.dendrites import DendriteConfig, Spec, dendritic_layers
+from kws_dendrite.dendrites.config import KINDS
 from kws_dendrite.errors import CheckpointError, OutputError
 from kws_dendrite.models import PaperConfig, build_model
 from kws_dendrite.training.checkpoint import DESCRIPTION, WEIGHTS, is_checkpoint, load_checkpoint, save_checkpoint
@@ -26,7 +28,20 @@ GROWN = {
     "gradient": (DendriteConfig(mode="gradient", activation="hard_tanh", cascade=True),) * 2,
     "perforated": (DendriteConfig(mode="perforated", activation="tanh", cascade=True, candidate_epochs=1),) * 3,
     "head": (DendriteConfig(mode="gradient", activation="sigmoid", layers="head"),),
+    "sham": (DendriteConfig(mode="sham"), DendriteConfig(mode="random")),
+    **{
+        f"{kind}, {join}": (DendriteConfig(kind=kind, join=join, fan_in=2, rank=2, taps=3),) * 2
+        for kind in KINDS
+        for join in ("add", "gate")
+    },
+    "mixed": tuple(
+        DendriteConfig(kind=kind, activation=activation, fan_in=2, rank=2, taps=3)
+        for kind, activation in zip(
+            (kind for kind in KINDS if kind != "pool"), itertools.cycle(("relu", "tanh", "hard_tanh", "sigmoid"))
+        )
+    ),
 }
+FROZEN = ("perforated", "sham")
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +85,11 @@ def describe(folder, **changed):
     (folder / DESCRIPTION).write_text(json.dumps(kept))
 
 
+def dendrites(layer, **changed):
+    """A description of one set of dendrites at `layer`."""
+    return {"dendrites": {layer: {"cascade": False, "sets": [Spec().to_json() | changed]}}}
+
+
 def refused(folder, message):
     """Loading fails with one line that matches `message`."""
     with pytest.raises(CheckpointError, match=message) as error:
@@ -106,9 +126,20 @@ def test_dendrites_come_back_as_they_were(tmp_path, models, name):
     assert list(here) == list(there)
     for layer in here:
         one, other = here[layer], there[layer]
-        assert one.frozen == other.frozen == [name == "perforated"] * len(GROWN[name])
-        assert (one.activation, one.with_cascade) == (other.activation, other.with_cascade)
-        assert any(p.requires_grad for b in other.branches for p in b.parameters()) is not (name == "perforated")
+        assert one.specs == other.specs
+        assert one.with_cascade == other.with_cascade
+        assert [type(branch) for branch in one.branches] == [type(branch) for branch in other.branches]
+        base = {id(p) for p in other.base.parameters()}
+        own = [p for branch in other.branches for p in branch.parameters() if id(p) not in base]
+        assert not any(p.requires_grad for p in own) or name not in FROZEN
+        assert [t.requires_grad for t in other.t] == [not spec.silent for spec in other.specs]
+
+
+def test_an_echo_still_shares_its_weights(tmp_path, models):
+    save(tmp_path, *models["echo, add"])
+    assert not any("branches" in name and "norm" not in name for name in load_file(tmp_path / WEIGHTS))
+    layer = dendritic_layers(load_checkpoint(tmp_path).model)["blocks.0"]
+    assert layer.branches[0].pointwise is layer.base.pointwise
 
 
 def test_frozen_dendrites_stay_frozen_when_training_goes_on(stored, bank):
@@ -180,11 +211,11 @@ def test_truncated_weights_are_named(stored, share):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format": 1, "arch', "model.json is truncated or not JSON"),
+        ('{"format": 2, "arch', "model.json is truncated or not JSON"),
         ("", "model.json is truncated or not JSON"),
-        ("[1, 2]", "model.json is not a checkpoint of format 1"),
-        ("{}", "model.json is not a checkpoint of format 1"),
-        ('{"format": 2}', "model.json is not a checkpoint of format 1"),
+        ("[1, 2]", "model.json is not a checkpoint of format 2"),
+        ("{}", "model.json is not a checkpoint of format 2"),
+        ('{"format": 1}', "model.json is not a checkpoint of format 2"),
     ],
 )
 def test_descriptions_that_are_none(stored, text, message):
@@ -223,10 +254,20 @@ def test_missing_parts_are_named(stored, key):
         ({"labels": 3}, "does not describe a model"),
         ({"frontend": 3}, "does not describe a model"),
         ({"dendrites": []}, "does not describe a model"),
-        ({"dendrites": {"blocks.7": {"activation": "tanh", "cascade": False, "frozen": []}}}, "no attribute `7`"),
-        ({"dendrites": {"relu": {"activation": "tanh", "cascade": False, "frozen": []}}}, "does not describe"),
-        ({"dendrites": {"head": {"activation": "gelu", "cascade": False, "frozen": []}}}, "activation 'gelu'"),
-        ({"dendrites": {"head": {"activation": "tanh", "cascade": False}}}, "lacks 'frozen'"),
+        (dendrites("blocks.7"), "no attribute `7`"),
+        (dendrites("relu"), "does not describe"),
+        (dendrites("head", activation="gelu"), "no dendrite has the activation 'gelu'"),
+        (dendrites("head", kind="fractal"), "no dendrite has the kind 'fractal'"),
+        (dendrites("head", join="mul"), "no dendrite has the join 'mul'"),
+        (dendrites("head", kind="temporal", taps=3), "it has no axis of time"),
+        (dendrites("head", kind="pool"), "not a head behind a pool"),
+        (dendrites("head", kind="lowrank", units=10**9), "units is a whole number, 0 to 4096; got 1000000000"),
+        (dendrites("head", kind="lowrank", units=-1), "units is a whole number"),
+        (dendrites("head", kind="sparse", fan_in=1.5), "fan_in is a whole number"),
+        (dendrites("head", colour="red"), "does not describe a model"),
+        ({"dendrites": {"head": {"sets": []}}}, "lacks 'cascade'"),
+        ({"dendrites": {"head": {"cascade": False}}}, "lacks 'sets'"),
+        ({"dendrites": {"head": {"cascade": False, "sets": 3}}}, "does not describe a model"),
     ],
 )
 def test_descriptions_of_no_model(stored, changed, message):
@@ -252,11 +293,14 @@ def test_another_number_of_members_or_dendrites(stored):
     described = json.loads((stored / DESCRIPTION).read_text())
     describe(stored, members=3)
     refused(stored, "the weights belong to another model")
-    fewer = {name: layer | {"frozen": [True, True]} for name, layer in described["dendrites"].items()}
-    describe(stored, members=2, dendrites=fewer)
+
+    def with_sets(count):
+        """Every layer's first set, `count` times."""
+        return {name: layer | {"sets": layer["sets"][:1] * count} for name, layer in described["dendrites"].items()}
+
+    describe(stored, members=2, dendrites=with_sets(2))
     refused(stored, r"holds '.*2.*', which the recorded architecture does not have")
-    more = {name: layer | {"frozen": [True] * 4} for name, layer in described["dendrites"].items()}
-    describe(stored, dendrites=more)
+    describe(stored, dendrites=with_sets(4))
     refused(stored, "lacks '.*3.*', which the recorded architecture has")
 
 
