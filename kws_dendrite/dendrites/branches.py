@@ -5,17 +5,16 @@ carry the member on their first axis and, but for the depthwise half of a separa
 """
 
 import copy
-import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kws_dendrite.dendrites import torch_branches, torch_layers
 from kws_dendrite.dendrites.config import KINDS
 from kws_dendrite.dendrites.layer import NEURON_AXES, Spec, per_neuron
 from kws_dendrite.errors import ConfigError
+from kws_dendrite.models.kernels.functions import window_max
 from kws_dendrite.models.layers import (
     BatchNorm,
     Conv2d,
@@ -80,13 +79,11 @@ class Plateau(nn.Module):
         self.taps = taps
 
     def forward(self, x: Tensor) -> Tensor:
-        reach = 1
-        y = F.pad(x, (0, 0, self.taps // 2, self.taps // 2), value=-math.inf)
-        while reach < self.taps:  # maxima of 2, 4, 8, ... neighbours: log2 of the taps in passes
-            step = min(reach, self.taps - reach)
-            y = torch.maximum(y[:, :, :, :-step], y[:, :, :, step:])
-            reach += step
-        return y
+        P, C, B, T, W = x.shape
+        if W == 1:
+            return window_max(x, self.taps)
+        rows = x.transpose(3, 4).reshape(P, C, B * W, T, 1)
+        return window_max(rows, self.taps).view(P, C, B, W, T).transpose(3, 4)
 
 
 class _FewInputs(nn.Module):

@@ -20,6 +20,8 @@ from kws_dendrite.models.kernels.functions import (
     mean_max_pool_twin,
     norm_act,
     norm_act_twin,
+    window_max,
+    window_max_twin,
 )
 
 compiled = pytest.mark.skipif(library.load() is None, reason="no compiled kernels here")
@@ -55,6 +57,29 @@ def assert_same(function, twin, inputs):
     assert_near(y.double(), expected_y)
     for got, want in zip(found, expected, strict=True):
         assert_near(None if got is None else got.double(), want)
+
+
+@compiled
+@settings(max_examples=60, deadline=None)
+@given(shapes, st.integers(1, 12), seeds)
+def test_window_max(shape, taps, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x, gy = normal(generator, *shape, 1), normal(generator, *shape, 1)
+    found = []
+    for function in (window_max, window_max_twin):
+        one = x.clone().requires_grad_()
+        y = function(one, taps)
+        y.backward(gy)
+        found.append((y.detach(), one.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert_near(found[0][1], found[1][1])
+
+
+@compiled
+def test_window_max_of_equals_gives_the_first_the_gradient():
+    x = torch.zeros(1, 1, 1, 5, 1).requires_grad_()
+    window_max(x, 3).sum().backward()
+    assert x.grad.flatten().tolist() == [2.0, 1.0, 1.0, 1.0, 0.0]
 
 
 @compiled

@@ -7,6 +7,7 @@ one channel of one member. The kernels have no second derivatives.
 
 import ctypes
 import functools
+import math
 from typing import Any
 
 import torch
@@ -119,6 +120,26 @@ def mean_max_pool_twin(x: Tensor) -> Tensor:
     """The same in PyTorch."""
     rows = x.flatten(3)
     return 0.5 * (rows.mean(3) + rows.amax(3))
+
+
+def window_max(x: Tensor, taps: int) -> Tensor:
+    """The largest of `taps` frames about each frame, those outside not counted: (P, C, B, T, 1) -> the same.
+
+    Of equal maxima the first takes the gradient (the twin shares it between them).
+    """
+    return _WindowMax.apply(x, taps) if _compiled(x) else window_max_twin(x, taps)
+
+
+def window_max_twin(x: Tensor, taps: int) -> Tensor:
+    """The same in PyTorch: maxima of 1, 2, 4, ... neighbours, log2 of the taps in passes."""
+    before, after = same_padding(x.shape[3], taps)
+    y = F.pad(x, (0, 0, before, after), value=-math.inf)
+    reach = 1
+    while reach < taps:
+        step = min(reach, taps - reach)
+        y = torch.maximum(y[:, :, :, :-step], y[:, :, :, step:])
+        reach += step
+    return y
 
 
 def gather_batch(bank: Tensor, copy: Tensor, clip: Tensor, shift: Tensor) -> Tensor:
@@ -271,3 +292,23 @@ class _MeanMaxPool(torch.autograd.Function):
         gx = gy.new_empty(ctx.shape)
         _call("pool_backward", gx, gy.contiguous(), where, where.numel(), ctx.shape[3:].numel())
         return gx
+
+
+class _WindowMax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, taps: int) -> Tensor:
+        x = x.contiguous()
+        time = x.shape[3:].numel()
+        ctx.sizes = (x.shape[:3].numel(), time, taps, same_padding(time, taps)[0])
+        y = torch.empty_like(x)
+        _call("window_forward", x, y, *ctx.sizes)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gy: Tensor) -> tuple[Tensor, None]:
+        x, y = ctx.saved_tensors
+        gx = torch.empty_like(x)
+        _call("window_backward", x, y, gy.contiguous(), gx, *ctx.sizes)
+        return gx, None
