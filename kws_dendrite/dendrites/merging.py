@@ -169,9 +169,9 @@ def _folded(one: _Set) -> tuple[Tensor, Tensor]:
         branch, norm = branch[0], branch[1]
     weight = branch.weight[0].double()
     if isinstance(branch, MemberTemporal):
-        weight, bias = weight[:, None], torch.zeros_like(weight[:, 0])  # (C, 1, taps), (C,)
+        weight, bias = weight[:, None], weight.new_zeros(len(weight))  # (C, 1, taps), (C,)
     else:
-        bias = torch.zeros_like(weight.flatten(1)[:, 0]) if branch.bias is None else branch.bias[0].double()
+        bias = weight.new_zeros(len(weight)) if branch.bias is None else branch.bias[0].double()
     if norm is not None:
         scale = norm.weight[0].double() * (norm.running_var[0].double() + norm.eps).rsqrt()
         weight = weight * scale.view(-1, *(1,) * (weight.dim() - 1))

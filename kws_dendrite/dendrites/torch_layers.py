@@ -92,7 +92,7 @@ def folded(base: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight (C, ...) and bias (C,) of the layer with its BatchNorm in evaluation, in double precision."""
     layer, norm = split(base)
     weight = layer.weight.double()
-    bias = torch.zeros_like(weight[:, 0].flatten(1)[:, 0]) if layer.bias is None else layer.bias.double()
+    bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.double()
     if norm is None:
         return weight, bias
     scale = (norm.running_var.double() + norm.eps).rsqrt()

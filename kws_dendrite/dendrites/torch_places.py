@@ -42,6 +42,7 @@ class Place:
 
 def wrap(model: nn.Module, places: Sequence[Place], config: DendriteConfig) -> None:
     """Wrap them in `Dendritic`, in place; the function stays the same. Those wrapped before stay as they are."""
+    there = set(model.modules())
     for place in places:
         base = model.get_submodule(place.name)
         if isinstance(base, Dendritic):
@@ -49,9 +50,10 @@ def wrap(model: nn.Module, places: Sequence[Place], config: DendriteConfig) -> N
         if place.norm:
             base = nn.Sequential(base, model.get_submodule(place.norm))
             put(model, place.norm, nn.Identity())
-        layer = Dendritic(base, config.activation, cascade=config.cascade, layout=plain.layout(base, place.norm)).train(
-            base.training
-        )
+        layer = Dendritic(base, config.activation, cascade=config.cascade, layout=plain.layout(base, place.norm))
+        for module in layer.modules():  # what is new has the layer's mode; a BatchNorm held still stays so
+            if module not in there:
+                module.training = plain.split(base)[0].training
         put(model, place.name, layer)
     _keep_off_the_fast_path(model)
 

@@ -1,6 +1,7 @@
 """Which layers of a model that is not this project's can take dendrites, and why the others cannot: one pass tells."""
 
 import fnmatch
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -38,6 +39,7 @@ class _Seen:
     output: Tensor | None = None
     version: int = 0
     reads: Tensor | None = None
+    kept: Tensor | None = None  # a BatchNorm's output before anything overwrote it
     writes: list[Tensor] = field(default_factory=list)
 
 
@@ -74,7 +76,7 @@ def survey(
 
     with standing_still(model):
         seen, writers, order = _trace(model, candidates, run_again)
-        pairs = _pairs(model, candidates, seen)
+        pairs = _only_readers(model, run_again, _pairs(model, candidates, seen), seen)
         names = _wanted(model, candidates, config, layers, order)
         names = [name for name in names if not any(fnmatch.fnmatchcase(name, pattern) for pattern in skip)]
         if not names:
@@ -83,7 +85,7 @@ def survey(
         places = [
             _judge(model, candidates, name, seen, pairs, writers, config, in_place, named=by_name) for name in names
         ]
-        return _without_gradient(model, run_again, _checked_pairs(model, run_again, places, config), config)
+        return _without_gradient(model, run_again, _checked(model, run_again, places, config), config)
 
 
 def refuse(places: Sequence[Place], config: DendriteConfig) -> list[Place]:
@@ -186,7 +188,9 @@ def _trace(
             if not isinstance(output, Tensor) or not inputs:
                 return
             one.output, one.version, one.reads = output, output._version, inputs[0]
-            if name in candidates and name not in order:
+            if name not in candidates:
+                one.kept = output.clone()
+            elif name not in order:
                 order.append(name)
 
         return hook
@@ -286,13 +290,38 @@ def _judge(
     return place
 
 
-def _checked_pairs(model: nn.Module, run: Run, places: list[Place], config: DendriteConfig) -> list[Place]:
-    """Where a BatchNorm is not the only reader of its layer's output, wrapping both would change the function: there
-    the dendrites stand before the BatchNorm."""
-    joined = [place for place in places if place.norm and not place.why_not]
-    if joined and not _keeps(model, run, joined, config):
-        wrong = {place.name for place in joined if not _keeps(model, run, [place], config)}
-        places = [replace(place, norm="") if place.name in wrong else place for place in places]
+def _only_readers(model: nn.Module, run: Run, pairs: dict[str, str], seen: dict[str, _Seen]) -> dict[str, str]:
+    """Those of the pairs where the BatchNorm alone reads its layer's output; elsewhere wrapping both as one would
+    change the function, so the dendrites stand before the BatchNorm."""
+    if not pairs or _unread(model, run, pairs, seen):
+        return pairs
+    return {name: norm for name, norm in pairs.items() if _unread(model, run, {name: norm}, seen)}
+
+
+def _unread(model: nn.Module, run: Run, pairs: dict[str, str], seen: dict[str, _Seen]) -> bool:
+    """Whether a pass comes out the same where these layers give NaN, and their BatchNorms what they gave before."""
+
+    def instead(value: Tensor) -> Callable[..., Tensor]:
+        return lambda module, inputs, output: value.clone()
+
+    hooks = []
+    with torch.no_grad():
+        before = [one.clone() for one in tensors(run())]
+        try:
+            for name, norm in pairs.items():
+                layer, behind = seen[name].output, seen[norm].kept
+                assert layer is not None and behind is not None
+                hooks.append(model.get_submodule(name).register_forward_hook(instead(torch.full_like(layer, math.nan))))
+                hooks.append(model.get_submodule(norm).register_forward_hook(instead(behind)))
+            after = tensors(run())
+        finally:
+            for hook in hooks:
+                hook.remove()
+    return len(before) == len(after) and all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def _checked(model: nn.Module, run: Run, places: list[Place], config: DendriteConfig) -> list[Place]:
+    """The places, less those that cannot be wrapped without a change."""
     good = [place for place in places if not place.why_not]
     if not good or _keeps(model, run, good, config):
         return places
