@@ -12,7 +12,7 @@ from kws_dendrite.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
-    from kws_dendrite.data import FeatureBank
+    from kws_dendrite.data import Dataset, FeatureBank
     from kws_dendrite.export.bundle import Bundle
     from kws_dendrite.plain import Graph
     from kws_dendrite.training.checkpoint import Checkpoint
@@ -26,6 +26,13 @@ def export(
     finetune_int8: Annotated[
         int, typer.Option(metavar="EPOCHS", min=0, help="Train the int8 files' weights on, for int8; 0 does not.")
     ] = 0,
+    unknown_weight: Annotated[
+        float,
+        typer.Option(
+            metavar="CLASSES",
+            help="Add a constant to _unknown_, clips of no word counting as so many classes; 0: none.",
+        ),
+    ] = 0.0,
     cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
     overwrite: inputs.OverwriteOption = False,
     as_json: inputs.JsonOption = False,
@@ -47,6 +54,8 @@ def export(
         for split in ("train", "validation")
     )
     inputs.check_shape(validation.features, checkpoint.config, data)
+    if unknown_weight:
+        calibrate(checkpoint, data, validation, unknown_weight, console)
     bank = bank_as_trained(checkpoint, data, cache, console) if finetune_int8 else None
     bundle = export_member(
         checkpoint,
@@ -136,27 +145,58 @@ def export_member(
         )
 
 
+def calibrate(checkpoint: "Checkpoint", data: str, validation: inputs.Partition, weight: float, console: Any) -> None:
+    """Add the constant for `_unknown_` to the head of every member, in memory; the checkpoint's files stay."""
+    from kws_dendrite.frontend import from_json
+    from kws_dendrite.training.calibration import calibrate_unknown, unseen_features
+
+    if inputs.holds_arrays(data):
+        raise ConfigError("--unknown-weight makes clips of no word out of recordings; the data folder holds features")
+    unseen = unseen_features(dataset_as_trained(checkpoint, data), from_json(checkpoint.frontend))
+    chosen = calibrate_unknown(
+        checkpoint.model, checkpoint.labels, validation.features, validation.labels, unseen, weight
+    )
+    for member, one in enumerate(chosen):
+        inputs.say(
+            console,
+            f"member {member}: {one.bias:+.2f} on _unknown_, clips of no word {one.unseen_before:.1%} to "
+            f"{one.unseen_after:.1%}, mean recall {one.balanced_before:.1%} to {one.balanced_after:.1%}",
+        )
+
+
+def dataset_as_trained(checkpoint: "Checkpoint", data: str) -> "Dataset":
+    """The recordings under the task that the checkpoint was trained on."""
+    from kws_dendrite.data import TaskConfig, load_dataset
+    from kws_dendrite.frontend import from_json
+
+    stored = checkpoint.record.get("data", {}).get("task")
+    task = (
+        TaskConfig.from_json(stored)
+        if stored
+        else TaskConfig(sampling_freq=from_json(checkpoint.frontend).sampling_freq)
+    )
+    return load_dataset(data, task.for_labels(checkpoint.labels))
+
+
 def bank_as_trained(checkpoint: "Checkpoint", data: str, cache: Path, console: Any) -> "FeatureBank":
     """The training clips with the augmented copies that the checkpoint's training had, from the cache where it can."""
     from dataclasses import fields
 
-    from kws_dendrite.data import AugmentConfig, TaskConfig, build_bank, load_block_arrays, load_dataset
+    from kws_dendrite.data import AugmentConfig, build_bank, load_block_arrays
     from kws_dendrite.frontend import FeatureCache, from_json
 
     if inputs.holds_arrays(data):
         return load_block_arrays(data, checkpoint.config.coefficients)
-    record, config = checkpoint.record.get("data", {}), from_json(checkpoint.frontend)
     known = {field.name for field in fields(AugmentConfig)}
-    augmentation = {name: value for name, value in record.get("augmentation", {}).items() if name in known}
-    stored = record.get("task")
-    task = TaskConfig.from_json(stored) if stored else TaskConfig(sampling_freq=config.sampling_freq)
-    dataset = load_dataset(data, task.for_labels(checkpoint.labels))
+    stored = checkpoint.record.get("data", {}).get("augmentation", {})
+    augment = AugmentConfig(**{name: value for name, value in stored.items() if name in known})
+    dataset = dataset_as_trained(checkpoint, data)
     with inputs.bar(console) as progress:
         row = progress.add_task("features", total=None)
         return build_bank(
             dataset,
-            config,
-            AugmentConfig(**augmentation),
+            from_json(checkpoint.frontend),
+            augment,
             FeatureCache(cache),
             lambda done, total: progress.update(row, completed=done, total=total),
         )

@@ -8,7 +8,7 @@ from command_line import refuse, succeed, untouched
 
 from kws_dendrite.export import bundle as bundle_module
 from kws_dendrite.output import MARKER
-from kws_dendrite.plain import load_graph
+from kws_dendrite.plain import cost, load_graph
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,33 @@ def test_fine_tuning_on_recordings_takes_the_clips_of_training(trained, speech, 
     outcome = succeed(*asked, "--finetune-int8", "1")
     assert "int8: validation loss " in outcome.err
     assert sorted(cache.iterdir()) == before  # every copy was there
+
+
+def test_a_constant_for_unknown_goes_into_the_head(trained, speech, tmp_path):
+    asked = ("export", trained, "--data", speech)
+    plain, leaning = tmp_path / "plain", tmp_path / "leaning"
+    succeed(*asked, "--out", plain)
+    outcome = succeed(*asked, "--out", leaning, "--unknown-weight", "20")  # little but clips of no word
+    assert outcome.err.count("on _unknown_, clips of no word ") == 2
+    before, after = (load_graph(folder / "graph.npz") for folder in (plain, leaning))
+    index = before.labels.index("_unknown_")
+    moved = [
+        np.flatnonzero(after.nodes[place].bias != node.bias)
+        for place, node in enumerate(before.nodes)
+        if getattr(node, "bias", None) is not None and not np.array_equal(after.nodes[place].bias, node.bias)
+    ]
+    assert [places.tolist() for places in moved] == [[index]]
+    assert all(np.array_equal(before.weights[name], after.weights[name]) for name in before.weights)
+    assert cost(before) == cost(after)
+
+
+def test_a_constant_for_unknown_is_refused(trained_on_arrays, arrays, trained, speech, tmp_path):
+    out = tmp_path / "new"
+    asked = ("export", trained_on_arrays, "--out", out, "--data", arrays, "--unknown-weight", "1")
+    refuse(*asked, says="out of recordings; the data folder holds features")
+    asked = ("export", trained, "--out", out, "--data", speech, "--unknown-weight", "-1")
+    refuse(*asked, says="the weight of unseen words is finite and at least 0, in classes; got -1")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_front_end_of_nothing_will_do(exported, arrays):
