@@ -4,14 +4,15 @@ import contextlib
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from kws_dendrite.data import AugmentConfig, TaskConfig
 from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import CheckpointError, ConfigError
-from kws_dendrite.frontend import FrontEndConfig, to_json
+from kws_dendrite.frontend import FrontEndConfig, configure, to_json
 from kws_dendrite.models import ModelConfig, SeparableConfig, config_from_json, config_to_json
 from kws_dendrite.output import write_json
 from kws_dendrite.training.checkpoint import WEIGHTS
@@ -213,17 +214,26 @@ def differing(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, An
     ]
 
 
+_DEFAULTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "train": lambda: asdict(TrainConfig()),
+    "recipe": lambda: asdict(TrainConfig()),
+    "growth": lambda: asdict(DendriteConfig()),
+    "augmentation": lambda: AugmentConfig().to_json(),
+    "task": lambda: TaskConfig().to_json(),
+}
+
+
 def _complete(made_of: dict[str, Any]) -> dict[str, Any]:
     """`made_of` with the settings that were not there yet at their defaults."""
     if "architecture" in made_of:
         made_of = {"narrow": None, "validation_clips": 0} | made_of
-    known = {"train": TrainConfig(), "recipe": TrainConfig()}
     complete = dict(made_of)
-    for name, default in known.items():
+    for name, default in _DEFAULTS.items():
         if isinstance(made_of.get(name), dict):
-            complete[name] = json.loads(json.dumps(asdict(default))) | made_of[name]
-    if isinstance(made_of.get("growth"), dict):
-        complete["growth"] = json.loads(json.dumps(asdict(DendriteConfig()))) | made_of["growth"]
+            complete[name] = json.loads(json.dumps(default())) | made_of[name]
+    if isinstance(made_of.get("frontend"), dict):
+        with contextlib.suppress(ConfigError):  # of a block that is gone, or arrays of an unknown one
+            complete["frontend"] = to_json(configure(made_of["frontend"].get("block"), {})) | made_of["frontend"]
     for name in ("architecture", "narrow"):
         if isinstance(made_of.get(name), dict):
             with contextlib.suppress(ConfigError):  # of a family that is gone: compared as it stands

@@ -65,9 +65,7 @@ def test_never_surer_than_the_standard_error_of_seeds_or_of_clips():
 def test_covers_no_difference_about_as_often_as_it_says(seed_spread, clip_spread):
     """1,500 studies without a true difference: the share that calls one is near 5 %, and never far above."""
     rng = np.random.default_rng(4)
-    wrong = sum(
-        crossed_difference(*tables(rng, 5, 150, seed_spread, clip_spread)).p_value < 0.05 for _ in range(1500)
-    )
+    wrong = sum(crossed_difference(*tables(rng, 5, 150, seed_spread, clip_spread)).p_value < 0.05 for _ in range(1500))
     assert wrong / 1500 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1500)  # three standard errors
     assert wrong > 0
 

@@ -74,7 +74,9 @@ def test_out_of_reach_is_said_in_words():
     plain = curve_of({500: 0.7, 1000: 0.8})
     best = scored("gradient", (0.95,) * 6, size=500, seed=5)
     worst = scored("perforated", (0.4,) * 6, size=500, seed=6)
-    above, below = (one.to_json() for one in compress([best, worst], plain, "plain", np.random.default_rng(0), draws=200))
+    above, below = (
+        one.to_json() for one in compress([best, worst], plain, "plain", np.random.default_rng(0), draws=200)
+    )
     assert above["factor"] == "above" and above["interval"][1] == "above"
     assert below["factor"] == "below" and below["interval"][0] == "below"
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tiny_rows import right, scored
-from tiny_study import M, RECIPE, make_config, make_source, make_study
+from tiny_study import RECIPE, M, make_config, make_source, make_study
 
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.study import runner
@@ -51,7 +51,9 @@ def test_clips_are_drawn_by_the_seed():
     assert list(draw_clips(5, 10, 0)) == [0, 1, 2, 3, 4]
     bank = make_source().bank(None)
     few = with_few_clips(bank, 10, 0)
-    assert (few.validation == bank.validation[one]).all() and (few.validation_labels == bank.validation_labels[one]).all()
+    assert (few.validation == bank.validation[one]).all() and (
+        few.validation_labels == bank.validation_labels[one]
+    ).all()
     assert few.train is bank.train
 
 

@@ -61,7 +61,7 @@ def test_a_second_time_nothing_is_read(study):
 def test_a_row_that_came_later_is_refused_unless_asked_for(study):
     plain, gradient = study.finished()
     read(study, [plain])
-    with pytest.raises(ConfigError, match="was read on .* before gradient-150 stood as now.*--again"):
+    with pytest.raises(ConfigError, match=r"was read on .* before gradient-150 stood as now.*--again"):
         read(study)
     assert Record(study.folder).scores(gradient) is None
     readings = read(study, again=True)

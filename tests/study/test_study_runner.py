@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import pytest
 import torch
 from tiny_study import RECIPE, make_config, make_source, make_study
 
+from kws_dendrite.data import AugmentConfig, TaskConfig
 from kws_dendrite.errors import ConfigError, DataError, OutputError
+from kws_dendrite.frontend import LogMelConfig, to_json
 from kws_dendrite.models import build_model
 from kws_dendrite.study import runner
+from kws_dendrite.study.rows import differing
 from kws_dendrite.study.runner import make_plans
 from kws_dendrite.training.checkpoint import load_checkpoint
+from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import train
 from kws_dendrite.training.loop import predict
 
@@ -41,9 +46,7 @@ def test_every_row_stands_with_its_checkpoint(finished):
 
 def test_a_row_is_what_training_alone_gives(finished):
     plan, source = finished.plans[1], make_source()
-    result = train(
-        build_model(plan.architecture, 2, 0), source.features, plan.train, growth=plan.growth, seed=0
-    )
+    result = train(build_model(plan.architecture, 2, 0), source.features, plan.train, growth=plan.growth, seed=0)
     x = torch.from_numpy(source.features.validation)
     stored = load_checkpoint(finished.store.path(plan.name)).model
     assert torch.equal(predict(stored, x), predict(result.model, x))
@@ -90,13 +93,31 @@ def test_an_arm_that_grows_otherwise_now_is_refused(finished):
     value["made_of"]["growth"]["activation"] = "tanh"
     try:
         path.write_text(json.dumps(value))
-        with pytest.raises(ConfigError, match="gradient-150 was trained with growth.activation tanh, not relu"):
+        with pytest.raises(ConfigError, match=r"gradient-150 was trained with growth\.activation tanh, not relu"):
             make_study(finished.folder)
         del value["made_of"]["growth"]["activation"]  # a setting that was not there yet had its default
         path.write_text(json.dumps(value))
         make_study(finished.folder)
     finally:
         path.write_text(kept)
+
+
+def test_a_setting_that_came_later_had_its_default_before(tmp_path):
+    """Of augmentation, front end, task and recipe, in a study that is resumed by a later version."""
+    before = {
+        "augmentation": AugmentConfig().to_json(), "frontend": to_json(LogMelConfig()),
+        "task": TaskConfig().to_json(), "recipe": asdict(TrainConfig()),
+    }  # fmt: skip
+    now = json.loads(json.dumps(before))
+    for part, name in (
+        ("augmentation", "shift_ms"), ("frontend", "num_filters"), ("task", "unknown_ratio"), ("recipe", "mixup"),
+    ):  # fmt: skip
+        del before[part][name]
+        assert differing(before, now) == []
+        now[part][name] = 7
+        ((field, there, here),) = differing(before, now)
+        assert (field, here) == (f"{part}.{name}", 7) and there != 7
+        now[part][name] = there
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -7,7 +7,9 @@ from kws_dendrite.study.comparison import Scored
 from kws_dendrite.study.rows import Row
 
 
-def make_row(arm="plain", size=700, parameters=None, validation=(0.8, 0.8), base_of="", family="separable", weights="w"):
+def make_row(
+    arm="plain", size=700, parameters=None, validation=(0.8, 0.8), base_of="", family="separable", weights="w"
+):
     kind = ARMS.get(arm.partition(":")[0])
     parameters = size if parameters is None else parameters
     P = len(validation)
