@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kws_dendrite.errors import ConfigError, ExportError
+from kws_dendrite.export.check import check_file
 from kws_dendrite.export.predictor import TFLitePredictor, open_onnx, read_surroundings
 from kws_dendrite.frontend import BLOCKS, FrontEndConfig, coefficients, feature_shape, from_json
 
@@ -93,7 +94,8 @@ def read_bundle(folder: Path | str) -> BundleModel:
 
     Raises:
         ExportError: a file is missing or is not what Edge Impulse takes (one input (1, T*F), one output (1, K)),
-            labels that do not fit, a front end that Edge Impulse's device code computes otherwise.
+            labels that do not fit, operators that it would not run or run wrong, a front end that its device code
+            computes otherwise.
     """
     folder = Path(folder)
     missing = [name for name in (INT8, FLOAT, ONNX, "labels.txt", VECTOR) if not (folder / name).is_file()]
@@ -103,6 +105,7 @@ def read_bundle(folder: Path | str) -> BundleModel:
     int8 = TFLitePredictor(folder / INT8)
     if int8.kind != "tflite_int8":
         raise ExportError(f"{folder / INT8} is not int8 in and out; export the bundle again")
+    _check(folder / INT8)
     sizes = {INT8: int8.features, FLOAT: TFLitePredictor(folder / FLOAT).features}
     sizes[ONNX] = open_onnx(folder / ONNX).get_inputs()[0].shape[-1]
     if len(set(sizes.values())) > 1:
@@ -115,6 +118,15 @@ def read_bundle(folder: Path | str) -> BundleModel:
         raise ExportError(f"Edge Impulse reads labels with commas between; {commas[0]!r} has one: name that class anew")
     frontend, samples = _front_end(folder, beside.frontend or {}, int8.features)
     return BundleModel(folder, beside.labels, int8.features, frontend, samples, int8)
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that Edge Impulse would not run, or would run wrong."""
+    report = check_file(path, "edge-impulse")
+    if not report.ok:
+        raise ExportError(
+            f"{path} would not run right in Edge Impulse: {report.findings[0].what}; `kws-dendrite check` has the rest"
+        )
 
 
 def _front_end(folder: Path, stored: dict, features: int) -> tuple[FrontEndConfig | None, int | None]:

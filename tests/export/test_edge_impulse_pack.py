@@ -7,6 +7,7 @@ import edge_impulse_bundle
 import numpy as np
 import pytest
 from edge_impulse_bundle import FRONT_ENDS, voices
+from faulty_models import Classifier
 
 from kws_dendrite.errors import DataError, ExportError, OutputError
 from kws_dendrite.export import load_predictor
@@ -169,6 +170,7 @@ def test_a_pack_is_replaced_whole_and_only_when_asked(packed, temporal_export, t
         (lambda folder: (folder / "labels.txt").write_text("a\nb\nc,d\ne\n"), "labels with commas"),
         (lambda folder: (folder / "model_quantized_int8_io.tflite").write_bytes(b"TFL3"), "cannot be run"),
         (lambda folder: shutil.copy(folder / "model.tflite", folder / "model_quantized_int8_io.tflite"), "not int8"),
+        (lambda folder: _unfinished(folder), r"would not run right in Edge Impulse: .*softmax"),
         (lambda folder: (folder / "frontend.json").write_text("{"), "is not JSON"),
         (lambda folder: _set(folder, num_cepstral=9), "gives 20 x 9 features, the model reads 160"),
         (lambda folder: _set(folder, num_cepstrals=8), "num_cepstrals"),
@@ -184,6 +186,11 @@ def test_a_bundle_that_is_not_one_piece_is_refused(temporal_export, tmp_path, sp
     with pytest.raises(ExportError, match=says):
         write_pack(read_bundle(folder), tmp_path / "pack")
     assert not (tmp_path / "pack").exists()
+
+
+def _unfinished(folder):
+    """A classifier without its softmax: Edge Impulse adds none."""
+    (folder / "model_quantized_int8_io.tflite").write_bytes(Classifier(softmax=False).content)
 
 
 def _set(folder, **values):
