@@ -14,7 +14,7 @@ import numpy as np
 
 from kws_dendrite.data.augment_unknown import KINDS, PseudoKind
 from kws_dendrite.data.signals import THREADS, dither_table
-from kws_dendrite.data.silence import REFERENCE_RMS, NoisePool, draw_levels
+from kws_dendrite.data.silence import LEVEL_DECADES, REFERENCE_RMS, NoisePool, draw_levels
 from kws_dendrite.errors import ConfigError
 
 _CHUNK = 256
@@ -35,6 +35,8 @@ class AugmentConfig:
         pseudo_unknown: so many clips of no word, made of the training clips and labelled `_unknown_`, others in every
             copy; 0 makes none.
         pseudo_kinds: how, in turn: "reversed", "spliced" of two words, "sped" an octave down or up.
+        silence_decades: range of the levels of training's silence, as powers of ten about the noise recordings' own;
+            (0, 0) leaves it as recorded. Validation and test have the full range whatever this is.
         continuous: share of the augmented clips whose MFCC are those of Edge Impulse's continuous mode.
         seed: draws everything.
     """
@@ -48,11 +50,12 @@ class AugmentConfig:
     dither: float = 1.0
     pseudo_unknown: int = 0
     pseudo_kinds: tuple[PseudoKind, ...] = ("reversed", "spliced")
+    silence_decades: tuple[float, float] = LEVEL_DECADES
     continuous: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("speed", "gain_db", "snr_db"):
+        for name in ("speed", "gain_db", "snr_db", "silence_decades"):
             low, high = getattr(self, name)
             if low > high:
                 raise ConfigError(f"{name} is ({low}, {high}); the first must not exceed the second")
@@ -61,6 +64,8 @@ class AugmentConfig:
             raise ConfigError(f"copies is {self.copies}; expected 0 or more")
         if not 0.25 <= self.speed[0] <= self.speed[1] <= 4:
             raise ConfigError(f"speed is {self.speed}; expected within 0.25 to 4")
+        if not -4 <= self.silence_decades[0] <= self.silence_decades[1] <= 2.4:
+            raise ConfigError(f"silence_decades is {self.silence_decades}; expected within -4 to 2.4")
         if self.shift_ms < 0:
             raise ConfigError(f"shift_ms is {self.shift_ms}; expected 0 or more")
         if not 0 <= self.noise_probability <= 1:
@@ -125,7 +130,7 @@ def draw(count: int, window: int, config: AugmentConfig, noise: NoisePool, rate:
         gain=10.0 ** (rng.uniform(*config.gain_db, count) / 20),
         snr_db=np.where(noisy, rng.uniform(*config.snr_db, count), np.inf),
         noise_start=noise.draw_starts(count, window, rng),
-        level=draw_levels(count, rng),
+        level=draw_levels(count, rng, config.silence_decades),
         dither_start=rng.integers(len(_table(config.dither, window)) - window, size=count),
     )
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from kws_dendrite.data.augment import AugmentConfig, Draw, augment, draw
 from kws_dendrite.data.augment_unknown import make_pseudo_unknown
 from kws_dendrite.data.dataset import Dataset, Signals
 from kws_dendrite.data.signals import read_signals
-from kws_dendrite.data.silence import NoisePool, load_noise
+from kws_dendrite.data.silence import NoisePool, load_noise, with_levels
 from kws_dendrite.data.summary import outline
 from kws_dendrite.data.task import UNKNOWN
 from kws_dendrite.errors import ConfigError, DataError
@@ -81,7 +81,8 @@ def build_bank(
     _check_rate(dataset, frontend_config)
     if config.continuous:
         check_continuous(frontend_config, dataset.task.window, SLICES)
-    signals = read_signals(dataset, "train")
+    leveled = replace(dataset, clips=with_levels(dataset.clips, config.silence_decades))
+    signals = read_signals(leveled, "train")
     held_out = read_signals(dataset, "validation")
     N = len(signals)
     report = _Count((config.copies + 1) * (N + config.pseudo_unknown) + len(held_out), progress)

@@ -5,7 +5,8 @@ set's silence is up to fifty times the level of the usual training noise, and a 
 on it. So levels are drawn log-uniformly over four decades of amplitude.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,9 +113,24 @@ def silence_clips(paths: tuple[Path, ...], counts: dict[str, int], label: int, t
     return clips
 
 
-def draw_levels(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Levels (count,) in int16 steps RMS: REFERENCE_RMS * 10**U(-2, 1.9)."""
-    return REFERENCE_RMS * 10.0 ** rng.uniform(*LEVEL_DECADES, count)
+def draw_levels(count: int, rng: np.random.Generator, decades: tuple[float, float] = LEVEL_DECADES) -> np.ndarray:
+    """Levels (count,) in int16 steps RMS: REFERENCE_RMS * 10**U(*decades)."""
+    return REFERENCE_RMS * 10.0 ** rng.uniform(*decades, count)
+
+
+def with_levels(clips: tuple[Clip, ...], decades: tuple[float, float]) -> tuple[Clip, ...]:
+    """The clips, training's silence at the same place of another range of levels; other partitions as they are."""
+    if decades == LEVEL_DECADES:
+        return clips
+    low, high = LEVEL_DECADES
+
+    def moved(clip: Clip) -> Clip:
+        if clip.level is None or clip.partition != "train":
+            return clip
+        place = (math.log10(clip.level / REFERENCE_RMS) - low) / (high - low)
+        return replace(clip, level=REFERENCE_RMS * 10.0 ** (decades[0] + place * (decades[1] - decades[0])))
+
+    return tuple(moved(clip) for clip in clips)
 
 
 def cut_silence(noise: dict[str, np.ndarray], clip: Clip, window: int) -> np.ndarray:

@@ -108,6 +108,16 @@ def test_draws_stay_in_their_ranges():
     assert drawn.snr_db[noisy].min() >= 5 and drawn.snr_db[noisy].max() <= 6
 
 
+def test_silence_has_the_levels_that_are_asked_for():
+    usual, narrow = (
+        draw(4000, S, config, NOISE, 16000) for config in (AugmentConfig(), AugmentConfig(silence_decades=(-1, 0)))
+    )
+    levels = np.log10(narrow.level / REFERENCE_RMS)
+    assert -1 <= levels.min() < -0.99 and -0.01 < levels.max() <= 0
+    assert np.log10(usual.level / REFERENCE_RMS).max() > 1.8
+    np.testing.assert_array_equal(usual.noise_start, narrow.noise_start)
+
+
 def test_a_silent_clip_stays_finite():
     out = augment(np.zeros((8, S), np.int16), NEVER, _draw(snr_db=3.0), NOISE, AugmentConfig())
     assert np.abs(out).max() <= 1
@@ -123,6 +133,9 @@ def test_a_silent_clip_stays_finite():
         ({"shift_ms": -1}, "shift_ms is -1"),
         ({"noise_probability": 1.5}, "noise_probability is 1.5"),
         ({"dither": -1}, "dither is -1"),
+        ({"silence_decades": (1, 0)}, "silence_decades is"),
+        ({"silence_decades": (-5, 0)}, "silence_decades is"),
+        ({"silence_decades": (0, 2.5)}, "silence_decades is"),
     ],
 )
 def test_settings_that_cannot_be(changes, says):

@@ -55,6 +55,17 @@ def test_the_cache_changes_nothing_and_saves_the_work(dataset, tmp_path):
     assert other.train[1].tobytes() != first.train[1].tobytes()
 
 
+def test_training_silence_as_recorded_leaves_validation_as_it_is(dataset):
+    config = LogMelConfig(remove_mean=False)
+    usual = build_bank(dataset, config, AugmentConfig(copies=1))
+    level = build_bank(dataset, config, AugmentConfig(copies=1, silence_decades=(0.0, 0.0)))
+    silence = usual.train_labels == usual.labels.index("_silence_")
+    assert silence.any() and usual.validation.tobytes() == level.validation.tobytes()
+    assert usual.train[:, ~silence].tobytes() == level.train[:, ~silence].tobytes()
+    spread = [bank.train[:, silence].astype(np.float32).mean((2, 3)).std(1) for bank in (usual, level)]
+    assert (spread[1] < 0.2 * spread[0]).all()
+
+
 def test_progress_counts_every_copy(dataset):
     seen = []
     once = AugmentConfig(copies=1)

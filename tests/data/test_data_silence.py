@@ -13,6 +13,7 @@ from kws_dendrite.data.silence import (
     read_noise,
     silence_clips,
     span,
+    with_levels,
 )
 from kws_dendrite.data.task import TaskConfig
 from kws_dendrite.errors import DataError
@@ -56,6 +57,19 @@ def test_levels_span_four_decades_whatever_the_recordings_level(noise):
         if 10 < clip.level < 5000:  # below, int16 rounding; above, clipping
             assert np.sqrt(np.mean(samples**2)) == pytest.approx(clip.level, rel=0.1)
         assert np.abs(samples).max() <= 32768
+
+
+def test_training_silence_moves_to_another_range(noise):
+    clips = tuple(silence_clips(noise, COUNTS, 0, TaskConfig()))
+    assert with_levels(clips, LEVEL_DECADES) == clips
+    moved = with_levels(clips, (-1.0, 0.5))
+    for before, after in zip(clips, moved, strict=True):
+        assert (after == before) == (before.partition != "train")
+    train = [np.log10(clip.level / REFERENCE_RMS) for clip in clips if clip.partition == "train"]
+    there = [np.log10(clip.level / REFERENCE_RMS) for clip in moved if clip.partition == "train"]
+    assert -1 <= min(there) < -0.9 and 0.4 < max(there) <= 0.5
+    np.testing.assert_array_equal(np.argsort(train), np.argsort(there))
+    assert {clip.level for clip in with_levels(clips, (0.0, 0.0)) if clip.partition == "train"} == {REFERENCE_RMS}
 
 
 def test_same_seed_same_clips(noise):
