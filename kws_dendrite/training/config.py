@@ -12,7 +12,7 @@ class TrainConfig:
     epochs: of one cosine cycle.
     batch_size: clips a member a step.
     learning_rate: of AdamW at the top of the cycle.
-    weight_decay: on weights alone, not on biases, BatchNorm or a dendrite's t.
+    weight_decay: on weights alone, not on biases, BatchNorm or anything of a dendrite.
     label_smoothing: share of the target spread over all classes.
     warmup_epochs: linear rise from 0.
     patience: end a cycle when no member's validation loss has improved on the cycle's lowest for so many epochs; 0

@@ -49,8 +49,13 @@ DEVICE_CORE = "cortex-m4"  # whose modelled cycles are a price
 class GrowthStep:
     """What one growth step did.
 
-    Losses are the population's mean at the members' best epochs; `loss_after` is None where the grown net diverged.
-    `standard_error` is that of the paired difference over clips.
+    Attributes:
+        epoch: the first after it.
+        dendrites: its number.
+        loss_before, loss_after: the population's mean at the members' best epochs; None where the grown net diverged.
+        scores, chosen: as in `StepReport`.
+        standard_error: of the paired difference over validation clips; None of a single clip.
+        learning_rate: that the probe took.
     """
 
     epoch: int
@@ -171,9 +176,7 @@ def _grow_and_train(
     epoch = len(result.history)
     loss_before = _mean(result.best_loss)
     try:
-        cycle = train_cycle(
-            grown, bank, config, seed, phase=f"dendrite {step}", first_epoch=epoch, progress=progress
-        )
+        cycle = train_cycle(grown, bank, config, seed, phase=f"dendrite {step}", first_epoch=epoch, progress=progress)
     except DataError:  # the grown net diverged, the one before did not: growth that does not help
         return GrowthStep(epoch, step, growth.mode, False, loss_before, None, report.scores, report.chosen)
     loss_after = _mean(cycle.best_loss)
@@ -186,7 +189,7 @@ def _grow_and_train(
         result.history += cycle.history
         result.interrupted = cycle.interrupted
     return GrowthStep(
-        epoch + len(cycle.history),
+        epoch,
         step,
         growth.mode,
         accepted,
@@ -194,7 +197,7 @@ def _grow_and_train(
         loss_after,
         report.scores,
         report.chosen,
-        error,
+        error if math.isfinite(error) else None,
         rate if growth.probe else None,
     )
 
@@ -291,6 +294,9 @@ def probe_rate(
     """The restart learning rate, `factors` times the cycle's, that leaves the lowest validation loss after one epoch.
 
     Every probe starts from a copy of `model`. One that diverges is out; where all do, the smallest is taken.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C in one of the epochs.
     """
     best, lowest = min(factors) * config.learning_rate, math.inf
     for factor in factors:
@@ -300,7 +306,9 @@ def probe_rate(
             cycle = train_cycle(trial, bank, replace(config, epochs=1, learning_rate=rate), seed, phase="probe")
         except DataError:
             continue
-        last = _mean(cycle.history[-1].validation_loss) if cycle.history else math.inf
+        if cycle.interrupted:  # which a cycle takes for its end; here it is the growth step's
+            raise KeyboardInterrupt
+        last = _mean(cycle.history[-1].validation_loss)
         if last < lowest:
             best, lowest = rate, last
     return best
@@ -314,16 +322,19 @@ def clip_losses(model: nn.Module, bank: FeatureBank) -> Tensor:
 
 def paired_standard_error(before: Tensor, after: Tensor) -> float:
     """Standard error over clips of the mean difference of losses (P, M), members averaged clip by clip: two nets are
-    paired by their clips, and clips are what another validation set would change."""
+    paired by their clips, and clips are what another validation set would change. NaN of a single clip."""
     difference = (after - before).mean(0)
+    if len(difference) == 1:
+        return math.nan
     return (difference.std() / math.sqrt(len(difference))).item()
 
 
 def is_better(before: float, after: float, standard_error: float, growth: DendriteConfig) -> bool:
     """Whether a step is kept: the loss is lower by `min_improvement` of it, and by `standard_errors` of the paired
     difference."""
-    least = max(before * growth.min_improvement, growth.standard_errors * standard_error)
-    return after < before - least
+    if growth.standard_errors and not before - after > growth.standard_errors * standard_error:
+        return False
+    return after < before * (1 - growth.min_improvement)
 
 
 def cycle_lengths(epochs: int, steps: int, *, early: bool = False) -> list[int]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_bank import F, K, M, N, T, make_bank, net, same, state
 
+from kws_dendrite.dendrites.config import KINDS
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.models import PaperConfig, SeparableConfig, build_model
 from kws_dendrite.training import loop
@@ -335,3 +336,18 @@ def test_weight_decay_is_for_weights_alone(bank):
         assert ("head.cascade.1" in free) is (mode == "gradient")
         assert any(".branches." in names[i] for i in trained) is (mode == "gradient")
         assert len(trained) == sum(len(group["params"]) for group in groups)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_of_a_dendrite_decays_and_all_else_does_as_before(bank, kind):
+    """Its t starts at 0, its weights small: decay would hold them there. An echo's weights are the layer's."""
+    from kws_dendrite.dendrites import DendriteConfig
+    from kws_dendrite.training.growth import grow
+
+    def decayed(model):
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        return [names[id(p)] for p in loop._optimizer(model, QUICK).param_groups[0]["params"]]
+
+    model, _ = grow(net(), bank, QUICK, DendriteConfig(kind=kind, fan_in=2, rank=2), 0)
+    whole = [name.replace(".base", "").replace("head.dense", "head") for name in decayed(model)]
+    assert sorted(whole) == sorted(decayed(net()))
