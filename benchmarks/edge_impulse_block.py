@@ -53,7 +53,7 @@ def write_arrays(
         "mode": "classification",
         "inputShapeString": f"({flat.shape[1]},)",
         "yType": "npy",
-        "maxTrainingTimeSeconds": 3600,
+        "maxTrainingTimeSeconds": 1200,
     }
     write_json(folder / "train_input.json", info)
 

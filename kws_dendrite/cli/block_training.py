@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+# Steps an epoch, at least, as long as that leaves batches of 16: with 200 clips of Speech Commands, 3 classes, 60 epochs,
+# 4 seeds, batches of 128 gave 78.3 % on validation and batches of 16 84.3 %; with 600 clips they did not matter.
+STEPS, SMALLEST_BATCH = 16, 16
+
 TRIAL_SHARE = 0.4  # of the epochs: what a trial of a search trains; the picked net then trains for all of them
 TRIAL_SEEDS = 2
 SEARCH_SHARE = 0.6  # of the time for training, at most: the picked net is trained in the rest
@@ -81,7 +85,7 @@ def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say
         trials=settings["trials"],
         arms=("plain",) if mode == NONE else ("plain", mode),
         members=TRIAL_SEEDS,
-        train=TrainConfig(epochs=epochs, word_balance=float(settings["balance-classes"])),
+        train=_recipe(settings, bank, epochs=epochs),
         seed=settings["seed"],
     )
     total = config.trials * len(config.arms)
@@ -248,9 +252,7 @@ class _Attempt:
     def train(self, epochs: int) -> TrainResult:
         """Train so many epochs in all. The result has no history where not one epoch ended."""
         plan, settings, clock = self.plan, self.settings, self.clock
-        config = TrainConfig(
-            learning_rate=plan.learning_rate, word_balance=float(settings["balance-classes"])
-        )  # fmt: skip
+        config = _recipe(settings, self.bank, learning_rate=plan.learning_rate)
         config = _shared(config, epochs, settings["epochs"], plan)
         total = config.epochs * (1 + (plan.growth.dendrites if plan.growth else plan.restarts))
         model = build_model(plan.architecture, settings["seeds"], settings["seed"])
@@ -304,6 +306,13 @@ class _Attempt:
         self.say(
             f"dendrite {step.dendrites} ({step.kind}): validation loss {step.loss_before:.4f} -> {after}, {verdict}"
         )
+
+
+def _recipe(settings: Settings, bank: FeatureBank, **rest: float) -> TrainConfig:
+    """The project's recipe, in smaller batches where clips are few."""
+    largest = TrainConfig.batch_size
+    batch_size = max(min(largest, SMALLEST_BATCH), min(largest, bank.train.shape[1] // STEPS))
+    return TrainConfig(batch_size=batch_size, word_balance=float(settings["balance-classes"]), **rest)
 
 
 def _shared(config: TrainConfig, epochs: int, wanted: int, plan: Plan) -> TrainConfig:

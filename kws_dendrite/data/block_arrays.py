@@ -8,12 +8,13 @@ import numpy as np
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.data.block_info import INFO, BlockInfo, class_names, read_info
 from kws_dendrite.data.block_labels import read_labels
-from kws_dendrite.data.block_split import read_sample_ids, split_by_sample
+from kws_dendrite.data.block_split import BlockSplit, read_sample_ids, split_by_sample
 from kws_dendrite.errors import ConfigError, DataError
 
 # Deviation of the clips' means over the mean deviation within a clip. Speech Commands, 16 kHz: MFCC with Studio's CMVN
 # gives 0.0004 (window 101) to 0.011 (window 21), MFCC without it 0.10, MFE 0.58.
 LEVEL_SHARE = 0.02
+LEVEL_CLIPS = 4096  # at most, evenly spaced
 FEWEST, MOST = 8, 128  # coefficients a frame that a hint offers
 
 
@@ -51,30 +52,41 @@ def load_block_arrays(folder: Path | str, coefficients: int = 13, info: BlockInf
     names = class_names(info, labels.classes)
     ids = read_sample_ids(folder, {split: len(values) for split, values in features.items()})
     split = split_by_sample(labels.samples if ids is None else ids, labels.indices, fixed=info.custom_split)
-    x = np.concatenate([features["train"], features["test"]])
-    y = np.concatenate([labels.indices["train"], labels.indices["test"]])
-    present = np.unique(y[split.train])
+    train, validation = _rows(features, split)
+    y_train, y_validation = _rows(labels.indices, split)
+    present = np.unique(y_train)
     if len(present) < 2:
         raise DataError(f"{folder} has one class alone ({names[int(present[0])]}); at least two are needed")
-    train, validation = x[split.train], x[split.validation]
-    frontend = {"coefficients": x.shape[2]} | ({"keeps_level": True} if keeps_level(train) else {})
+    frontend = {"coefficients": train.shape[2]} | ({"keeps_level": True} if keeps_level(train) else {})
+    digest = hashlib.sha256(train)
+    digest.update(validation)
     summary = {
         "name": folder.resolve().name,
         "layout": "block_arrays",
         "synthetic": False,
         "labels": list(names),
         "clips": {"train": len(train), "validation": len(validation), "test": 0},
-        "digest": hashlib.sha256(train.tobytes() + validation.tobytes()).hexdigest(),
+        "digest": digest.hexdigest(),
         "label_form": labels.form,
         "split": split.note,
     }
-    return FeatureBank(train[None], y[split.train], validation, y[split.validation], names, frontend, summary)
+    return FeatureBank(train[None], y_train, validation, y_validation, names, frontend, summary)
 
 
 def keeps_level(features: np.ndarray) -> bool:
     """Whether clips (N, T, F) differ in their overall level, as MFE's do and MFCC's without its CMVN."""
+    features = features[:: -(-len(features) // LEVEL_CLIPS)]
     level = float(features.mean(axis=(1, 2), dtype=np.float64).std())
     return level > LEVEL_SHARE * float(features.std(axis=(1, 2), dtype=np.float64).mean())
+
+
+def _rows(arrays: dict[str, np.ndarray], split: BlockSplit) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation rows of both arrays; nothing is copied where the split is the given one."""
+    N = len(arrays["train"])
+    if len(split.train) == N and split.train[-1] == N - 1:
+        return arrays["train"], arrays["test"]
+    pooled = np.concatenate([arrays["train"], arrays["test"]])
+    return pooled[split.train], pooled[split.validation]
 
 
 def _load(path: Path) -> np.ndarray:

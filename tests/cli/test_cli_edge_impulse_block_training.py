@@ -131,14 +131,14 @@ def test_a_real_epoch_is_cut_in_its_middle(bank, monkeypatch):
 
         for batch in real(self):
             drawn.append(len(drawn))
-            if len(drawn) == 4:  # one batch an epoch here
+            if len(drawn) == 14:  # four batches an epoch here: 72 clips, 16 a batch
                 hands.time += 15
                 time.sleep(1)
             yield batch
 
     monkeypatch.setattr(batches.PopulationBatches, "_batches", drip)
     result = train_plan(small(bank), settings("--epochs", 50), bank, clock, lambda line: None)
-    assert clock.fired and len(result.history) == 3 and len(drawn) == 4
+    assert clock.fired and len(result.history) == 3 and len(drawn) == 14
 
 
 def test_no_epoch_within_the_whole_limit_is_an_error(bank, monkeypatch):
@@ -260,6 +260,13 @@ def test_ctrl_c_in_a_search_is_passed_on(bank, monkeypatch):
     monkeypatch.setattr(study, "train", stop)
     with pytest.raises(KeyboardInterrupt):
         plan_by_search(settings("--mode", "search"), bank, BlockClock(0, None), lambda line: None)
+
+
+@pytest.mark.parametrize(("clips", "batch"), [(20, 16), (200, 16), (600, 37), (2048, 128), (50_000, 128)])
+def test_few_clips_are_trained_on_in_smaller_batches(bank, clips, batch):
+    many = replace(bank, train=np.broadcast_to(bank.train[:, :1], (1, clips, *bank.train.shape[2:])))
+    config = block_training._recipe(settings("--balance-classes", 1), many, epochs=7)
+    assert config.batch_size == batch and config.epochs == 7 and config.word_balance == 1
 
 
 def test_the_same_seed_gives_the_same_net(bank):
