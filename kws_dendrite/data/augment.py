@@ -37,7 +37,8 @@ class AugmentConfig:
         pseudo_kinds: how, in turn: "reversed", "spliced" of two words, "sped" an octave down or up.
         silence_decades: range of the levels of training's silence, as powers of ten about the noise recordings' own;
             (0, 0) leaves it as recorded. Validation and test have the full range whatever this is.
-        continuous: share of the augmented clips whose MFCC are those of Edge Impulse's continuous mode.
+        continuous: share of the augmented clips that are heard as in Edge Impulse's continuous mode: up to half a slice
+            off step, MFCC slice by slice.
         seed: draws everything.
     """
 

@@ -17,7 +17,13 @@ from kws_dendrite.data.summary import outline
 from kws_dendrite.data.task import UNKNOWN
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.frontend import FeatureCache, FrontEndConfig, feature_shape, to_json
-from kws_dendrite.frontend.continuous import SLICES, check_continuous, extract_continuous
+from kws_dendrite.frontend.continuous import (
+    SLICES,
+    check_continuous,
+    draw_offsets,
+    extract_continuous,
+    hear_off_step,
+)
 
 Extract = Callable[[np.ndarray, FrontEndConfig], np.ndarray]
 BLOCK = 2048  # clips rendered and kept as one cache entry
@@ -178,7 +184,9 @@ def _augmented(
     """One augmented copy of all training clips, float16 (N, T, F), block by block."""
     drawn = draw(len(signals), signals.samples.shape[1], config, noise, dataset.task.sampling_freq, copy)
     noise_hash = hashlib.sha256(noise.samples.tobytes() + noise.bounds.tobytes()).hexdigest()
-    sliced = np.random.default_rng([config.seed, copy, 2]).random(len(signals)) < config.continuous
+    random = np.random.default_rng([config.seed, copy, 2])
+    sliced = random.random(len(signals)) < config.continuous
+    offsets = draw_offsets(len(signals), dataset.task.window, random)
     parts = []
     for first in range(0, len(signals), BLOCK):
         rows = slice(first, first + BLOCK)
@@ -191,16 +199,19 @@ def _augmented(
             silence: np.ndarray = silence,
             ids: tuple[str, ...] = ids,
             sliced: np.ndarray = sliced[rows],
+            offsets: np.ndarray = offsets[rows],
         ) -> np.ndarray:
             clips = augment(samples, silence, piece, noise, config)
             features = extract(clips, frontend)
             if sliced.any():
-                features[sliced] = extract_continuous(clips[sliced], frontend, clips.shape[1])
+                heard = hear_off_step(clips[sliced], offsets[sliced])
+                features[sliced] = extract_continuous(heard, frontend, clips.shape[1])
             return checked(features, ids, np.float16)
 
         block = signals.samples[rows]
         made_of = [_RENDERING, piece.digest(), config.dither, noise_hash, np.flatnonzero(silence).tolist()]
-        made_of += [np.flatnonzero(sliced[rows]).tolist()] if config.continuous else []
+        if config.continuous:
+            made_of += [np.flatnonzero(sliced[rows]).tolist(), offsets[rows].tolist()]
         kept = (
             cache.get(block, frontend, render, dtype=np.float16, extra=json.dumps(made_of))
             if cache

@@ -8,6 +8,8 @@ What differs from one clip alone (edgeimpulse/inferencing-sdk-cpp, classifier/ei
 * a frame that spans two slices is put together from what was kept, `int(rate * frame_length)` samples of it;
 * `frame_stride` must not exceed `frame_length`;
 * the mean and variance normalisation runs over the assembled matrix, the last T frames, at every slice.
+
+Besides, a window begins where a slice does, not where a word does: `hear_off_step`.
 """
 
 from typing import TYPE_CHECKING
@@ -143,6 +145,31 @@ def extract_continuous(
             values = transform(torch.from_numpy(np.ascontiguousarray(emphasised[:, first:last])))
             features[start : start + chunk] = values.to(torch.float32).numpy()
     return features
+
+
+def hear_off_step(clips: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The windows that a stream has instead of its clips, each beginning `offsets` samples behind its clip's start.
+
+    A stream is cut where its slices end, not where words begin: the window that fits a word best is up to half a slice
+    off. What a clip lacks there is its own edge, mirrored: the same room and noise.
+
+    Args:
+        clips: int16 (N, S).
+        offsets: int (N,), within -S to S.
+
+    Returns:
+        int16 (N, S).
+    """
+    widest = int(np.abs(offsets).max(initial=0))
+    padded = np.pad(clips, ((0, 0), (widest, widest)), mode="symmetric")
+    at = widest + offsets[:, None] + np.arange(clips.shape[1])
+    return np.take_along_axis(padded, at, axis=1)
+
+
+def draw_offsets(count: int, window: int, random: np.random.Generator, slices: int = SLICES) -> np.ndarray:
+    """How far windows lie off their words: up to half a slice either way, int64 (count,)."""
+    half = window // slices // 2
+    return random.integers(-half, half, count, endpoint=True)
 
 
 def check_continuous(config: FrontEndConfig, window: int, slices: int) -> MfccConfig:

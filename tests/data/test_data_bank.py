@@ -96,17 +96,16 @@ def test_rates_must_agree(dataset):
         build_bank(replace(dataset, task=TaskConfig(sampling_freq=8000)), LogMelConfig())
 
 
-def test_a_share_of_the_copies_is_as_in_continuous_mode(dataset, tmp_path):
-    """The same clips, shifted and noisy as before, with pre-emphasis that wraps in every slice."""
+def test_a_share_of_the_copies_is_heard_as_in_continuous_mode(dataset, tmp_path):
     config = MfccConfig(win_size=0)
     usual = build_bank(dataset, config, AugmentConfig(copies=1)).train
     half = build_bank(dataset, config, AugmentConfig(copies=1, continuous=0.5), FeatureCache(tmp_path)).train
     again = build_bank(dataset, config, AugmentConfig(copies=1, continuous=0.5), FeatureCache(tmp_path)).train
     assert half.tobytes() == again.tobytes()
     np.testing.assert_array_equal(half[0], usual[0])
-    unlike = np.abs(half[1].astype(np.float32) - usual[1]).max(axis=-1) > 0.02  # (N, T)
-    assert 0.2 < unlike.any(axis=1).mean() < 0.8
-    assert set(np.flatnonzero(unlike.any(axis=0))) <= {0, 12, 25, 37}
+    unlike = np.abs(half[1].astype(np.float32) - usual[1]).max(axis=(1, 2)) > 0.02
+    assert 0.2 < unlike.mean() < 0.8
+    np.testing.assert_array_equal(half[1][~unlike], usual[1][~unlike])
     every = build_bank(dataset, config, AugmentConfig(copies=1, continuous=1.0)).train
     assert (np.abs(every[1].astype(np.float32) - usual[1]).max(axis=(1, 2)) > 0.02).mean() > 0.9
 

@@ -3,7 +3,7 @@ import pytest
 
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.frontend import LogMelConfig, MfccConfig, mfcc
-from kws_dendrite.frontend.continuous import ContinuousMfcc, extract_continuous
+from kws_dendrite.frontend.continuous import ContinuousMfcc, draw_offsets, extract_continuous, hear_off_step
 
 RATE = 16000
 
@@ -106,6 +106,15 @@ def test_refuses_what_the_device_refuses(config, window, slices, says):
 def test_refuses_other_streams(streams):
     with pytest.raises(DataError, match="whole slices of 4000"):
         extract_continuous(streams, MfccConfig(), RATE)
+
+
+def test_windows_off_step():
+    clips = np.array([[1, 2, 3, 4], [5, 6, 7, 8], [1, 2, 3, 4]], np.int16)
+    heard = hear_off_step(clips, np.array([0, 1, -2]))
+    assert heard.tolist() == [[1, 2, 3, 4], [6, 7, 8, 8], [2, 1, 1, 2]] and heard.dtype == np.int16
+    np.testing.assert_array_equal(hear_off_step(clips, np.zeros(3, int)), clips)
+    offsets = draw_offsets(1000, RATE, np.random.default_rng(0))
+    assert offsets.min() >= -2000 and offsets.max() <= 2000 and np.ptp(offsets) > 3900
 
 
 def test_refuses_other_slices():
