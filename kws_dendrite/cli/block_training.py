@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-# Steps an epoch, at least, as long as that leaves batches of 16: with 200 clips of Speech Commands, 3 classes, 60 epochs,
-# 4 seeds, batches of 128 gave 78.3 % on validation and batches of 16 84.3 %; with 600 clips they did not matter.
+# Steps an epoch, at least, as long as that leaves batches of 16: with 200 clips of Speech Commands, 3 classes, 60
+# epochs, 4 seeds, batches of 128 gave 78.3 % on validation and batches of 16 84.3 %; with 600 clips it did not matter.
 STEPS, SMALLEST_BATCH = 16, 16
 
 TRIAL_SHARE = 0.4  # of the epochs: what a trial of a search trains; the picked net then trains for all of them

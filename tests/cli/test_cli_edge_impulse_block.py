@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -81,10 +82,23 @@ def refused(outcome, says):
 
 
 def test_as_studio_runs_it(tmp_path):
-    """A process of its own, one-hot rows of float32, 650 features, three classes, names in train_input.json."""
+    """A process of its own, one-hot rows of float32, 650 features, three classes, names in train_input.json.
+
+    Read through a pipe and without -u: an epoch's line is there while the process goes on.
+    """
     arrays = Arrays(tmp_path / "data", names=NAMES, info={"inputShapeString": "(650,)", "maxTrainingTimeSeconds": 600})
     data, out = arrays.write(), tmp_path / "results" / "out"
-    outcome = run_block(data, out, "--info-file", data / "train_input.json", *QUICK, "--balance-classes", "1")
+    command = [word for word in COMMAND if word != "-u"]
+    command += ["--data-directory", str(data), "--out-directory", str(out), "--info-file", f"{data}/train_input.json"]
+    process = subprocess.Popen(
+        [*command, *QUICK, "--balance-classes", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("epoch 1 of"):
+            assert process.poll() is None
+    outcome = Outcome(process.wait(), "".join(lines), process.stderr.read())
     check_files(outcome, arrays, data, out)
     assert outcome.err == ""
     assert outcome.line("labels: ") == f"labels: one-hot rows; 3 classes: {', '.join(NAMES)}"
@@ -109,10 +123,8 @@ def test_a_limit_of_twenty_seconds_ends_training_and_hands_over(tmp_path):
     assert "time limit: 20 s" in outcome.out
     assert "time limit: training ends after" in outcome.out or "beginning again with" in outcome.out
     assert "four columns (label index counted from 1" in outcome.out
-    export, total = map(float, re.search(r"^export ([\d.]+) s, in all ([\d.]+) s of 20 s", outcome.out, re.M).groups())
-    began = total - export
-    first = float(re.search(r"^epoch 1 of .*, ([\d.]+) s$", outcome.out, re.M)[1])
-    assert began < 20 or first > 1  # on a machine that is not overwhelmed, training leaves the export its time
+    trained = re.findall(r"^epoch (\d+) of (\d+)", outcome.out, re.M)
+    assert 1 <= int(trained[-1][0]) < 100_000  # when it ends, a clock of the test's own says in the tests of that clock
 
 
 @pytest.mark.parametrize(
@@ -464,22 +476,30 @@ def test_another_blocks_results_are_warned_of(tmp_path, block):
     assert "holds model.onnx, which is not of this run and which Studio would convert, too" in outcome.out
 
 
-def test_lines_come_at_once_and_ctrl_c_hands_over_the_best_so_far(tmp_path):
-    """Read through a pipe, without -u: an epoch's line is there while training goes on."""
-    data, out = Arrays(tmp_path / "data").write(), tmp_path / "out"
-    command = [word for word in COMMAND if word != "-u"]
-    process = subprocess.Popen(
-        [*command, "--data-directory", data, "--out-directory", out, "--epochs", "100000", "--seeds", "1"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
+def test_ctrl_c_hands_over_the_best_so_far(tmp_path, block, monkeypatch):
+    real = edge_impulse_block.say
+
+    def say(line):
+        real(line)
         if line.startswith("epoch 3 of"):
-            break
-    assert process.poll() is None and seen[-1].startswith("epoch 3 of 100000")
-    process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=300)
-    assert process.returncode == 130, errors
-    assert "int8 validation accuracy: " in rest
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(edge_impulse_block, "say", say)
+    out = tmp_path / "out"
+    outcome = block(Arrays(tmp_path / "data").write(), out, "--epochs", "100000", "--seeds", "1")
+    assert outcome.status == 130
+    assert "epoch 3 of 100000" in outcome.out and "epoch 5 of 100000" not in outcome.out
+    assert set(accuracies(outcome)) == {"float", "int8"}
     assert {path.name for path in out.iterdir()} == {FLOAT, INT8}
+
+
+@pytest.mark.parametrize("when", ["parameters:", "split: "])
+def test_ctrl_c_before_the_training_writes_nothing(tmp_path, block, monkeypatch, when):
+    def say(line):
+        if line.startswith(when):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(edge_impulse_block, "say", say)
+    outcome = block(Arrays(tmp_path / "data").write(), tmp_path / "out", *QUICK)
+    assert outcome.status == 130 and outcome.err == "interrupted; nothing was written\n"
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
