@@ -42,6 +42,7 @@ def study(
         str, typer.Option(help="honest, or paper: add the paper's one seed, 165 clips and best of many beside it.")
     ] = "honest",
     trials: Annotated[int, typer.Option(help="Of each arm at each size under --protocol paper.")] = 20,
+    plan: Annotated[bool, typer.Option("--plan", help="Say which nets would be trained, and train none.")] = False,
     read_test: Annotated[
         bool, typer.Option("--read-test", help="When every row is finished, score them all on the test clips, once.")
     ] = False,
@@ -72,7 +73,7 @@ def study(
 
     from kws_dendrite.settings import parse_assignments, parse_settings
     from kws_dendrite.study.arms import ARMS, parse_arms
-    from kws_dendrite.study.runner import Study, StudyConfig
+    from kws_dendrite.study.runner import Study, StudyConfig, make_plans
     from kws_dendrite.training.config import TrainConfig
 
     if arms == "list":
@@ -101,7 +102,11 @@ def study(
         speaker_pattern,
         coefficients,
     )
-    work = Study(out, source_of(choice, tuple(augmentation or ()), console), config)
+    source = source_of(choice, tuple(augmentation or ()), console)
+    if plan:
+        show_plans(make_plans(source, config), as_json)
+        return
+    work = Study(out, source, config)
     train_rows(work, console)
     rows = work.finished()
     if read_test:
@@ -197,6 +202,17 @@ def source_of(choice: inputs.Choice, augmentation: tuple[str, ...], console: Con
     inputs.say(console, "reading the data set")
     dataset = load_dataset(choice.data, inputs.task_of(choice, config.sampling_freq))
     return Recordings(dataset, config, augment, FeatureCache(choice.cache))
+
+
+def show_plans(plans: list[RowPlan], as_json: bool) -> None:
+    """One line a row: its folded parameters, its net, its cycles."""
+    if as_json:
+        print(json.dumps([{"name": one.name, "parameters": one.parameters, **one.made_of()} for one in plans]))
+        return
+    for one in plans:
+        net = one.architecture
+        shape = f"{net.channels} channels, kernel {net.kernel}" if net.family == "separable" else net.family
+        print(f"{one.name:28}{one.parameters:>7,} parameters, {shape}, {one.train.epochs} epochs a cycle")
 
 
 def train_rows(work: Study, console: Console) -> None:

@@ -36,6 +36,8 @@ def draw_accuracy(results: Values, kind: str = "png") -> bytes:
             _panel(axes, results, key)
             axes.set_xlabel(label)
         left.set_ylabel(f"{results['measured_on']} accuracy (%)")
+        low, high = left.get_ylim()  # a t interval of few seeds may leave what an accuracy can be
+        left.set_ylim(max(0, low), min(100, high))
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
         return _rendered(figure, kind)

@@ -225,7 +225,7 @@ def _sized(source: Source, config: StudyConfig, arm: Arm, size: int) -> Sequence
 
     whose = f"the arm {arm.name}"
     if arm.share:  # a net of that share of the size, and a budget of the rest
-        fitted = fit(round(arm.share * size), make, whose=whose)
+        fitted = fit(round(arm.share * size), make, taps=(0,), whose=whose)  # the budget takes what is left
         left = (size - fitted.parameters) // arm.growth.dendrites
         if left < 1:
             raise ConfigError(f"{whose} has no budget left at {size:,} parameters; lower its share")

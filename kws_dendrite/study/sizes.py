@@ -57,6 +57,7 @@ def fit(
     make: Callable[[int], SeparableConfig],
     growth: DendriteConfig | None = None,
     *,
+    taps: tuple[int, ...] = TAPS,
     whose: str = "the plain arm",
 ) -> Fitted:
     """The net whose folded parameters, grown as planned, come nearest `size` from below or within 1 % above.
@@ -68,6 +69,7 @@ def fit(
         size: folded parameters.
         make: channels -> architecture; more channels are more parameters.
         growth: how it grows; None for not at all.
+        taps: what the kernel may be longer; (0,) leaves it as it is.
         whose: names the arm in an error.
 
     Raises:
@@ -94,17 +96,21 @@ def fit(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if parameters(middle) <= limit else (low, middle)
-    return min(_near(make, low, growth, limit), key=lambda fitted: _distance(fitted, size, make))
+    return min(_near(make, low, growth, limit, taps), key=lambda fitted: _distance(fitted, size, make))
 
 
 def _near(
-    make: Callable[[int], SeparableConfig], channels: int, growth: DendriteConfig | None, limit: float
+    make: Callable[[int], SeparableConfig],
+    channels: int,
+    growth: DendriteConfig | None,
+    limit: float,
+    longer: tuple[int, ...],
 ) -> list[Fitted]:
     """Nets of about that width and kernel that are not over the limit."""
     found = []
     for width in range(max(NARROWEST, channels - 1), channels + 3):
         usual = make(width)
-        for taps in TAPS:
+        for taps in longer:
             if usual.kernel + taps < 3:
                 continue
             architecture = replace(usual, kernel=usual.kernel + taps)

@@ -78,3 +78,13 @@ def test_the_list_of_arms(speech, place):
     out = succeed("study", speech, "--out", place / "none", "--arms", "list").out
     assert out.splitlines()[0].split() == ["plain", "plain,", "one", "cosine", "cycle"]
     assert "growth" in json.loads(succeed("study", speech, "--out", place / "none", "--arms", "list", "--json").out)
+
+
+def test_the_plan_trains_nothing(speech, place, cache):
+    command = ("study", speech, "--out", place / "planned", "--cache", cache, *STUDY, *ARMS, "--plan")
+    lines = succeed(*command).out.splitlines()
+    assert [line.split()[0] for line in lines] == ["plain-250", "gradient-250"]
+    assert lines[0].endswith("2 epochs a cycle") and lines[1].endswith("1 epochs a cycle")
+    planned = json.loads(succeed(*command, "--json").out)
+    assert [one["name"] for one in planned] == ["plain-250", "gradient-250"]
+    assert not (place / "planned").exists()

@@ -19,6 +19,7 @@ from kws_dendrite.models import build_model
 from kws_dendrite.study import runner
 from kws_dendrite.study.rows import differing
 from kws_dendrite.study.runner import make_plans
+from kws_dendrite.study.sizes import layout, measure
 from kws_dendrite.training.checkpoint import load_checkpoint
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import train
@@ -227,7 +228,8 @@ def test_growth_by_gain_has_the_rest_of_the_size_as_its_budget():
     config = make_config("growth", (250,), train=RECIPE.__class__(epochs=28, batch_size=16))
     (plan,) = make_plans(make_source(), config)
     assert plan.parameters == 250
-    assert 0 < plan.growth.budget < 60
+    assert plan.growth.budget == 250 - measure(plan.architecture).parameters > 0
+    assert plan.architecture.kernel == layout(250)["kernel"]
 
 
 def test_few_epochs_are_refused_before_any_training(tmp_path):
