@@ -16,7 +16,7 @@ from kws_dendrite.dendrites.layer import Dendritic
 from kws_dendrite.dendrites.places import errors
 from kws_dendrite.dendrites.pool import CHOICE, make_spec
 from kws_dendrite.dendrites.torch_places import Place, standing_still, tensors, total, unwrap_stale, wrap
-from kws_dendrite.errors import ConfigError
+from kws_dendrite.errors import ConfigError, DataError
 
 InPlace = Literal["refuse", "copy"]
 Wanted = str | type[nn.Module] | Sequence[str | type[nn.Module]] | None
@@ -61,6 +61,7 @@ def survey(
 
     Raises:
         ConfigError: nothing to take them: no such name, no layer of such a type, none at all.
+        DataError: the batch's loss is not finite.
     """
     if isinstance(model, torch.jit.ScriptModule):
         raise ConfigError("a scripted model's layers cannot be replaced; grow the model it was made from")
@@ -208,10 +209,12 @@ def _trace(
             if getattr(module, "inplace", False) is True:
                 hooks.append(module.register_forward_pre_hook(note(name)))
         with torch.no_grad():
-            run()
+            value = run()
     finally:
         for hook in hooks:
             hook.remove()
+    if not all(one.isfinite().all() for one in tensors(value)):
+        raise DataError("what the model gives on this batch, or its loss, is not finite: nothing can be grown on that")
     return seen, writers, order
 
 
