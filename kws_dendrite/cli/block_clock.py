@@ -33,6 +33,7 @@ class BlockClock:
     Attributes:
         limit: seconds of the whole run; None is none.
         reserve: seconds kept for the export.
+        known: the reserve is what an export was measured to take, or will not be measured any more.
         fired: training was ended because its time was over.
         epochs: finished so far, of every training.
     """
@@ -40,6 +41,7 @@ class BlockClock:
     def __init__(self, start: float, limit: float | None = None, now: Callable[[], float] = time.monotonic) -> None:
         self.start, self.limit, self.now = start, limit, now
         self.reserve = 0.0 if limit is None else min(UNKNOWN_SHARE * limit, UNKNOWN_SECONDS)
+        self.known = limit is None
         self.fired = False
         self.epochs = 0
 
@@ -50,6 +52,7 @@ class BlockClock:
     def measured(self, export_seconds: float) -> None:
         """Set the reserve by what an export took."""
         self.reserve = SAFETY * export_seconds + MARGIN_SECONDS
+        self.known = True
 
     def left(self, share: float = 1.0) -> float:
         """Seconds for training: of the limit, or of a share of it, less the reserve; infinite without a limit."""
@@ -67,13 +70,6 @@ class BlockClock:
         if not last and self.left(share) < seconds:
             self.fired = True
             raise TimeUp
-
-    def epochs_that_fit(self, wanted: int, seconds: float) -> int:
-        """How many epochs of `seconds` each there is time for, at least 1 and at most `wanted`."""
-        left = self.left()
-        if left == float("inf") or seconds <= 0:
-            return wanted
-        return max(1, min(wanted, int(left / seconds)))
 
     @contextlib.contextmanager
     def cutting(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from kws_dendrite.cli.block_clock import BlockClock, TimeUp
@@ -31,7 +32,8 @@ STEPS, SMALLEST_BATCH = 16, 16
 TRIAL_SHARE = 0.4  # of the epochs: what a trial of a search trains; the picked net then trains for all of them
 TRIAL_SEEDS = 2
 SEARCH_SHARE = 0.6  # of the time for training, at most: the picked net is trained in the rest
-SLOW_EPOCH = 2.0  # seconds; a slower one is timed once, a faster one twice, the first time being a warm-up
+FIRST_TELLS = 0.25  # of the time left: a first epoch that takes more is believed; one that takes less has warmed up too
+PLANNED = 0.95  # of the time left: what a shorter schedule is planned for
 CANDIDATE_EPOCHS = 8  # DendriteConfig's, in trainings long enough for them
 CANDIDATE_SHARE = 1 / 6  # of the epochs, at most
 
@@ -217,8 +219,9 @@ def _parameters(config: ModelConfig) -> int:
 def train_plan(plan: Plan, settings: Settings, bank: FeatureBank, clock: BlockClock, say: Say) -> TrainResult:
     """Train `seeds` nets of the plan side by side, in as many of the epochs as there is time for.
 
-    Where the first epochs show that not all of them fit, training begins again with as many as do: a whole, shorter
-    schedule is worth more than the beginning of a long one. What still does not end in time ends with the best so far.
+    Where it turns out, in the first seconds, that not all of them fit, training begins again with as many as do: a
+    whole, shorter schedule is worth more than the beginning of a long one (the better of the two is returned). What
+    still does not end in time ends with the best so far.
 
     Raises:
         DataError: not one epoch ends in time, or training diverges.
@@ -227,7 +230,8 @@ def train_plan(plan: Plan, settings: Settings, bank: FeatureBank, clock: BlockCl
     result = attempt.train(settings["epochs"])
     if attempt.fitting is not None:
         shorter = attempt.train(attempt.fitting)
-        result = shorter if shorter.history else result
+        if shorter.history and (not result.history or sum(shorter.best_loss) <= sum(result.best_loss)):
+            result = shorter
     if not result.history:
         if not clock.fired:
             raise KeyboardInterrupt
@@ -242,12 +246,14 @@ class _Attempt:
     """A training that looks at the clock.
 
     Attributes:
-        fitting: how many epochs there is time for, where that is less than was asked for; None before it is known.
+        fitting: how many epochs there is time for, where that is less than was asked for; else None.
     """
 
     def __init__(self, plan: Plan, settings: Settings, bank: FeatureBank, clock: BlockClock, say: Say) -> None:
         self.plan, self.settings, self.bank, self.clock, self.say = plan, settings, bank, clock, say
         self.fitting: int | None = None
+        self.decided = False
+        self.times: list[float] = []
 
     def train(self, epochs: int) -> TrainResult:
         """Train so many epochs in all. The result has no history where not one epoch ended."""
@@ -282,20 +288,24 @@ class _Attempt:
         return result
 
     def _look_ahead(self, record: EpochRecord, epochs: int) -> None:
-        """After the first epoch that tells how long one takes: stop if not all fit but a shorter schedule does."""
-        tells = 1 if record.seconds > SLOW_EPOCH else 2
-        if record.epoch + 1 != tells:
+        """Once it is known how long an epoch and the export take: stop if not all fit but a shorter schedule does."""
+        self.times.append(record.seconds)
+        left, done = self.clock.left(), len(self.times)
+        if self.decided or (done == 1 and record.seconds < FIRST_TELLS * left):
             return
-        left = self.clock.left()
-        if (epochs - tells) * record.seconds <= left:
+        seconds = median(self.times[1:] or self.times)
+        if not self.clock.known and left > 2 * seconds:
             return
-        self.fitting = self.clock.epochs_that_fit(epochs, record.seconds)
-        if self.fitting <= tells:
-            self.fitting = None
+        self.decided = True
+        if (epochs - done) * seconds <= left:
             return
+        fitting = int(PLANNED * left / seconds)
+        if fitting < 2:
+            return
+        self.fitting = min(fitting, epochs)
         self.say(
-            f"time limit: {epochs} epochs would take {epochs * record.seconds:.0f} s, {left:.0f} s are left for "
-            f"training: beginning again with {self.fitting}, a whole schedule"
+            f"time limit: {epochs} epochs would take {epochs * seconds:.0f} s, {left:.0f} s are left for training: "
+            f"beginning again with {self.fitting}, a whole schedule"
         )
         self.clock.epochs += 1
         raise TimeUp

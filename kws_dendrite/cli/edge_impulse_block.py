@@ -141,6 +141,7 @@ def _rehearse(
         try:
             clock.measured(rehearse(converter, graph, _flat(bank.train[0]), _flat(bank.validation)))
         except (KwsDendriteError, OSError, ValueError) as error:  # nothing follows from it: the reserve stays as it is
+            clock.known = True
             if not trained.is_set():
                 say(f"warning: the export could not be timed ({' '.join(str(error).split())})")
 

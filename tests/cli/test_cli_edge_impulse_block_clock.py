@@ -30,7 +30,7 @@ def clock(hands, limit):
 def test_without_a_limit_there_is_no_end(hands):
     endless = clock(hands, None)
     hands.time += 1e9
-    assert endless.left() == math.inf and endless.epochs_that_fit(70, 3.0) == 70
+    assert endless.left() == math.inf and endless.known
     endless.epoch_done(1e6, last=False)
     assert not endless.fired
 
@@ -43,8 +43,9 @@ def test_before_an_export_was_measured_a_share_is_kept_for_it(hands, limit, rese
 
 def test_the_reserve_is_what_an_export_took_and_more(hands):
     limited = clock(hands, 60)
+    assert not limited.known
     limited.measured(4.0)
-    assert limited.reserve == SAFETY * 4 + MARGIN_SECONDS
+    assert limited.known and limited.reserve == SAFETY * 4 + MARGIN_SECONDS
     hands.time += 10
     assert limited.left() == 50 - limited.reserve
     assert limited.left(0.5) == 0.5 * (60 - limited.reserve) - 10
@@ -74,12 +75,6 @@ def test_the_last_epoch_ends_training_without_the_limits_help(hands):
     hands.time += 19
     limited.epoch_done(5.0, last=True)
     assert not limited.fired
-
-
-@pytest.mark.parametrize(("wanted", "seconds", "fits"), [(100, 1.0, 40), (30, 1.0, 30), (100, 100.0, 1), (5, 0.0, 5)])
-def test_epochs_that_fit(hands, wanted, seconds, fits):
-    limited = clock(hands, 80)  # half of it is kept for the export
-    assert limited.epochs_that_fit(wanted, seconds) == fits
 
 
 def named(name):
