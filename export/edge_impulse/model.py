@@ -107,7 +107,10 @@ def read_bundle(folder: Path | str) -> BundleModel:
         raise ExportError(f"{folder / INT8} is not int8 in and out; export the bundle again")
     _check(folder / INT8)
     sizes = {INT8: int8.features, FLOAT: TFLitePredictor(folder / FLOAT).features}
-    sizes[ONNX] = open_onnx(folder / ONNX).get_inputs()[0].shape[-1]
+    shape = open_onnx(folder / ONNX).get_inputs()[0].shape
+    if len(shape) != 2 or shape[0] != 1 or not isinstance(shape[1], int):  # Edge Impulse makes 1 of what is open
+        raise ExportError(f"{folder / ONNX} reads shape {shape}, expected (1, T*F), all known; export the bundle again")
+    sizes[ONNX] = shape[1]
     if len(set(sizes.values())) > 1:
         raise ExportError(f"{folder}: the files read {sizes}, not the same features; export the bundle again")
     outputs = tuple(int(size) for size in int8.output["shape"])

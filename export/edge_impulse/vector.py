@@ -106,6 +106,7 @@ static void check_features(void) {
     printf("features: worst difference %f\\n", (double)worst);
 }
 """
+    first = "    check_features(); /* below 0.01 */\n" if sound else ""
     include = '#include "kws_features.h"\n' if sound else '#include "edge-impulse-sdk/classifier/ei_run_classifier.h"\n'
     return f"""/* SPDX-License-Identifier: Apache-2.0 */
 /* Is the deployed model the one that was trained? Compile with the C++ library that Studio built. By kws_dendrite. */
@@ -143,8 +144,7 @@ static void check_scores(void) {{
 }}
 
 int main(void) {{
-{"    check_features(); /* below 0.01 */" if sound else ""}
-    check_scores(); /* int8 deployed: two steps of 1/256 at the most */
+{first}    check_scores(); /* int8 deployed: two steps of 1/256 at the most */
     return 0;
 }}
 """

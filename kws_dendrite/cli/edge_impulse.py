@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kws_dendrite.export.edge_impulse.pack import Material
     from kws_dendrite.export.edge_impulse.studio import Profile, Studio
 
-app = typer.Typer(help="Edge Impulse: a model or a data set for it.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Edge Impulse: a model or a data set for it.", rich_markup_mode=None)
 
 
 BundleArgument = Annotated[Path, typer.Argument(help="The folder that `export` wrote.", show_default=False)]

@@ -37,6 +37,8 @@ def test_the_group_shows_its_commands():
     assert shown.status == 0
     assert all(name in shown.out for name in ("pack", "profile", "deploy", "dataset"))
     assert "edge-impulse" in call("--help").out
+    refuse("edge-impulse", says="Missing command")
+    refuse("edge-impulse", "upload", says="No such command 'upload'")
 
 
 def test_pack_with_data(bundle, speech, tmp_path):

@@ -30,7 +30,10 @@ class Scene:
         fails: jobs that end without success: "upload", "profile", "build".
         endless: jobs that do not end.
         looks: how often a job is looked at before it is done.
-        profile: changes to the profile of int8.
+        profile: changes to the profile of int8; None for no profile.
+        refuses: a path's end that is answered with success: false.
+        garbles: a path's end that is answered with a page for people.
+        classes: width of the model's output.
         echo: put the key into every error, as a careless server might.
         archive: what a build is.
         requests: (method, path) in order.
@@ -44,9 +47,10 @@ class Scene:
     fails: tuple[str, ...] = ()
     endless: tuple[str, ...] = ()
     looks: int = 2
-    profile: dict = field(default_factory=dict)
+    profile: dict | None = field(default_factory=dict)
     echo: bool = False
     refuses: str = ""
+    garbles: str = ""
     classes: int = 4
     archive: bytes = ARCHIVE
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -84,7 +88,7 @@ class Scene:
             "model": {
                 "fileName": "model.tflite", "supportsTFLite": True, "inputs": [{**tensor, "shape": [1, 160]}],
                 "outputs": [{**tensor, "shape": [1, self.classes]}],
-                "profileInfo": {"int8": {**profiled, **self.profile}, "table": table},
+                "profileInfo": None if self.profile is None else {"int8": {**profiled, **self.profile}, "table": table},
             },
         }  # fmt: skip
 
@@ -124,6 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if scene.refuses and path.endswith(scene.refuses):
             self._send(200, {"success": False, "error": f"no more uploads today{KEY if scene.echo else ''}"})
+            return
+        if scene.garbles and path.endswith(scene.garbles):
+            self._send(200, f"<html>{KEY}")
             return
         if path.endswith("/deployment/download"):
             assert query["modelType"] == ["int8"]
@@ -170,8 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
             return {"success": True}
         raise AssertionError(f"{method} {path} is not played")
 
-    def _send(self, status: int, value: dict) -> None:
-        content = json.dumps(value).encode()
+    def _send(self, status: int, value: dict | str) -> None:
+        content = (value if isinstance(value, str) else json.dumps(value)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import edge_impulse_bundle
 import numpy as np
+import onnx
 import pytest
 from edge_impulse_bundle import FRONT_ENDS, voices
 from faulty_models import Classifier
@@ -109,6 +110,19 @@ def test_the_c_compiles_calls_the_sdk_and_checks(packed, block, layout):
     assert said[-1] == "scores: worst difference 0.000000 over 3 clips"
 
 
+@pytest.mark.skipif(shutil.which("c++") is None, reason="apt-get install g++")
+def test_without_sound_the_c_checks_the_scores_alone(packed):
+    folder = packed("mfcc", material=None).folder
+    clips = json.loads((folder / "test_vector.json").read_text())["clips"]
+    scores = np.float32([clip["scores"] for clip in clips])
+    scores[-1, 1] += np.float32(0.25)
+    scores.tofile(folder / "scores.bin")
+    command = ["c++", "-std=c++14", "-Wall", "-Werror", "-I", str(SDK), "-I", ".", "example.cpp", "-o", "example"]
+    subprocess.run(command, cwd=folder, check=True)
+    said = subprocess.run(["./example"], cwd=folder, check=True, capture_output=True, text=True).stdout
+    assert said == f"scores: worst difference 0.250000 over {len(clips)} clips\n"
+
+
 _FIELDS = {
     "mfcc": "implementation_version axes num_cepstral frame_length frame_stride num_filters fft_length win_size "
     "low_frequency high_frequency pre_cof pre_shift",
@@ -170,6 +184,7 @@ def test_a_pack_is_replaced_whole_and_only_when_asked(packed, temporal_export, t
         (lambda folder: (folder / "labels.txt").write_text("a\nb\nc,d\ne\n"), "labels with commas"),
         (lambda folder: (folder / "model_quantized_int8_io.tflite").write_bytes(b"TFL3"), "cannot be run"),
         (lambda folder: shutil.copy(folder / "model.tflite", folder / "model_quantized_int8_io.tflite"), "not int8"),
+        (lambda folder: _open_batch(folder), "reads shape"),
         (lambda folder: _unfinished(folder), r"would not run right in Edge Impulse: .*softmax"),
         (lambda folder: (folder / "frontend.json").write_text("{"), "is not JSON"),
         (lambda folder: _set(folder, num_cepstral=9), "gives 20 x 9 features, the model reads 160"),
@@ -186,6 +201,14 @@ def test_a_bundle_that_is_not_one_piece_is_refused(temporal_export, tmp_path, sp
     with pytest.raises(ExportError, match=says):
         write_pack(read_bundle(folder), tmp_path / "pack")
     assert not (tmp_path / "pack").exists()
+
+
+def _open_batch(folder):
+    """As many exporters write it: the batch has a name, no size."""
+    model = onnx.load(folder / "model.onnx")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    onnx.save(model, folder / "model.onnx")
 
 
 def _unfinished(folder):

@@ -100,6 +100,8 @@ FAILURES = {
     "overloaded": (Scene(status={"/projects": 503}), {}, ServiceError, "answers 503 on the project"),
     "sent elsewhere": (Scene(status={"/projects": 307}), {}, ServiceError, "failed on the project .too many redirects"),
     "refused in words": (Scene(refuses="/upload"), {}, ServiceError, "refuses the upload: no more uploads today"),
+    "a page for people": (Scene(garbles="/upload"), {}, ServiceError, "answer on the upload is not as documented"),
+    "no profile": (Scene(profile=None), {}, ServiceError, "no profile of the model"),
     "not a zip": (Scene(archive=b"<html>"), {"act": deploy}, ServiceError, "no zip archive .6 bytes"),
     "another model": (Scene(classes=3), {"act": deploy}, ConfigError, r"project its output is \[1, 3\]"),
 }  # fmt: skip
@@ -111,7 +113,7 @@ def test_each_failure_is_one_line_and_the_key_is_in_none(played, caplog, capfd, 
     given, options, kind, says = FAILURES[name]
     scene = Scene(
         given.status, given.drop, given.fails, given.endless, refuses=given.refuses, classes=given.classes,
-        archive=given.archive, echo=echo,
+        archive=given.archive, echo=echo, garbles=given.garbles, profile=given.profile,
     )  # fmt: skip
     caplog.set_level(logging.DEBUG)
     with pytest.raises(kind, match=None if echo and "said" in says else says) as caught:
