@@ -8,14 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from kws_dendrite.dendrites import DendriteConfig, attach, dendritic_layers, fresh_choices, insert
 from kws_dendrite.dendrites.branches import PooledDense
+from kws_dendrite.dendrites.config import KINDS
 from kws_dendrite.dendrites.layer import Dendritic
-from kws_dendrite.errors import GraphError
+from kws_dendrite.errors import ConfigError, GraphError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import build_model, layers
 from kws_dendrite.models.bc_resnet import BcResNetConfig
@@ -39,6 +40,8 @@ CONFIGS = [
 ]
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "hard_tanh")
 LAYERS = ("all", "conv", "head")
+JOINS = ("add", "gate")
+SMALL = {"fan_in": 2, "rank": 2, "taps": 3, "dilation": 2}  # of the kinds that have them
 CLIPS = 6
 
 
@@ -141,23 +144,63 @@ def test_fold_is_the_model(config, dendrites):
         assert assert_folds(config, model, number % 2, number) > 1e-2
 
 
+@pytest.mark.parametrize("join", JOINS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("config", CONFIGS, ids=ids)
+def test_every_kind_folds(config, kind, join):
+    """Every family with each kind that it can take, added and gating, in every activation over the cases."""
+    number = CONFIGS.index(config) + 2 * KINDS.index(kind) + JOINS.index(join)
+    if lacks(config, kind):
+        with pytest.raises(ConfigError, match=kind):
+            grown(config, 2, 2, number, kind=kind, join=join, **SMALL)
+        return
+    model = grown(config, 2, 2, number, kind=kind, join=join, activation=ACTIVATIONS[number % 4], **SMALL)
+    assert_folds(config, model, number % 2, number, dtype=np.float64)
+
+
+def lacks(config, kind):
+    """Whether no layer of a family can take this kind."""
+    if kind == "echo":  # weights that serve twice
+        return config.family != "separable" or len(set(config.blocks)) == len(config.blocks)
+    return kind == "pool" and config.family in ("edge_impulse_1d", "edge_impulse_2d", "paper", "spark")
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     config=st.sampled_from(CONFIGS),
     dendrites=st.integers(0, 3),
     members=st.integers(1, 3),
+    kind=st.sampled_from(KINDS),
+    join=st.sampled_from(JOINS),
     activation=st.sampled_from(ACTIVATIONS),
     chosen=st.sampled_from(LAYERS),
     cascade=st.booleans(),
     frozen=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_any_growth_folds(config, dendrites, members, activation, chosen, cascade, frozen, seed):
-    model = grown(
-        config, members, dendrites, seed, frozen=frozen, layers=chosen, cascade=cascade, activation=activation
-    )
+def test_any_growth_folds(config, dendrites, members, kind, join, activation, chosen, cascade, frozen, seed):
+    cascade = cascade and kind not in ("lowrank", "pool")
+    options = {"kind": kind, "join": join, "activation": activation, "layers": chosen, "cascade": cascade}
+    try:
+        model = grown(config, members, dendrites, seed, frozen=frozen, **options, **SMALL)
+    except ConfigError:  # no layer for this kind here
+        assume(False)
     for member in range(members):
         assert_folds(config, model, member, seed, dtype=np.float64)
+
+
+def test_sets_of_different_kinds_stand_side_by_side():
+    model = grown(SHARED)
+    x = features(SHARED, torch.Generator().manual_seed(3))
+    for number, (kind, join) in enumerate(itertools.product([k for k in KINDS if k != "pool"], JOINS)):
+        plan = DendriteConfig(kind=kind, join=join, activation=ACTIVATIONS[number % 4], **SMALL)
+        attach(model, plan)
+        choices = fresh_choices(model, x, plan, number)
+        insert(model, choices)
+        for choice in choices:
+            nn.init.constant_(dendritic_layers(model)[choice.layer].t[-1], 0.05)
+    spread_logits(model.eval(), x)
+    assert_folds(SHARED, model, 1, dtype=np.float64)
 
 
 def test_members_fold_to_themselves():
@@ -224,6 +267,46 @@ def test_parameters_of_dendrites(config, chosen, cascade):
         expected += sum(folded_parameters(branch) + C for branch in layer.branches)
         expected += C * D * (D - 1) // 2 if cascade else 0
     assert cost(fold(model)).parameters == expected
+
+
+@pytest.mark.parametrize("join", JOINS)
+@pytest.mark.parametrize(
+    ("kind", "places"),
+    [  # what each layer of the net below adds: stem of 6 inputs and 5 neurons, two blocks of 5, head of 5 and 3
+        (
+            "copy",
+            {"stem": 5 * (6 + 2), "blocks.0": 5 * 3 + 5 * (5 + 2), "blocks.1": 5 * 3 + 5 * (5 + 2), "head": 3 * 7},
+        ),
+        ("lean", {"stem": 5 * (6 + 2), "blocks.0": 5 * (5 + 2), "blocks.1": 5 * (5 + 2), "head": 3 * (5 + 2)}),
+        # Sparse weights are stored with their zeros: no kernel skips them.
+        ("sparse", {"stem": 5 * (6 + 2), "blocks.0": 5 * (5 + 2), "blocks.1": 5 * (5 + 2), "head": 3 * (5 + 2)}),
+        ("temporal", {"stem": 5 * (3 + 2), "blocks.0": 5 * (3 + 2), "blocks.1": 5 * (3 + 2)}),
+        ("plateau", {"stem": 5, "blocks.0": 5, "blocks.1": 5}),
+        (
+            "lowrank",
+            {"stem": 2 * 7 + 2 * 5, "blocks.0": 2 * 6 + 2 * 5, "blocks.1": 2 * 6 + 2 * 5, "head": 2 * 6 + 2 * 3},
+        ),
+        ("pool", {"head": 3 * (5 + 2)}),
+    ],
+)
+def test_parameters_of_each_kind_by_hand(kind, places, join):
+    """C (fan_in + 2), C (k + 2), r (fan_in + 1) + r C, ...; a gate costs a bias more, the 1 of 1 + t a."""
+    config = CONFIGS[0]
+    base = cost(fold(grown(config))).parameters
+    model = grown(config, dendrites=1, kind=kind, join=join, **SMALL)
+    has = {name: layer for name, layer in dendritic_layers(model).items() if layer.branches}
+    assert set(has) == set(places)
+    ones = sum(layer.t[0].shape[1] for layer in has.values()) if join == "gate" else 0
+    assert cost(fold(model)).parameters - base == sum(places.values()) + ones
+
+
+def test_an_echo_costs_a_scale_a_bias_and_t():
+    """The weights are stored once, for the blocks and for their echoes: 3 C more a block."""
+    before = cost(fold(grown(SHARED))).parameters
+    model = grown(SHARED, dendrites=1, kind="echo", **SMALL)
+    echoes = [layer for layer in dendritic_layers(model).values() if layer.branches]
+    assert len(echoes) == 2  # of the block that is used twice
+    assert cost(fold(model)).parameters - before == 2 * 3 * 5
 
 
 @pytest.mark.parametrize("chosen", LAYERS)

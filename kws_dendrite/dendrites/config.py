@@ -39,7 +39,7 @@ class DendriteConfig:
         neuron; "pool", at the head, the nonlinearity before the pool; "any" lets growth choose by gain for the price.
     join: added to the neuron, or "gate": z * (1 + t * a).
     activation: the dendrite's own nonlinearity.
-    cascade: later dendrites of a neuron see earlier ones (kinds with one dendrite a neuron).
+    cascade: later dendrites of a neuron see earlier ones (kinds with one dendrite a neuron, "pool" aside).
     insertion: after the first cycle has "converged", "early" (after a fifth of the first two cycles), or from the
         "start", without a candidate phase and trained from the first epoch.
     candidates: pool size, candidates a neuron (or times `rank`, for "lowrank").
@@ -137,5 +137,7 @@ class DendriteConfig:
                 f"mode {self.mode!r} needs a trained net to learn from; take insertion='converged' or 'early', or "
                 "mode='gradient' for dendrites from the start"
             )
-        if self.cascade and self.kind in ("lowrank", ANY_KIND):
-            raise ConfigError(f"cascade needs one dendrite a neuron, which kind {self.kind!r} does not have")
+        if self.cascade and self.kind in ("lowrank", "pool", ANY_KIND):
+            raise ConfigError(
+                f"cascade needs one dendrite a neuron on the layer's own map, which kind {self.kind!r} does not have"
+            )

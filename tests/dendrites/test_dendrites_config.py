@@ -51,6 +51,7 @@ from kws_dendrite.errors import ConfigError
         ({"mode": "perforated", "insertion": "start"}, "needs a trained net"),
         ({"mode": "growth", "kind": "any", "cascade": True}, "cascade needs one dendrite a neuron"),
         ({"kind": "lowrank", "cascade": True}, "cascade needs one dendrite a neuron"),
+        ({"kind": "pool", "cascade": True}, "on the layer's own map, which kind 'pool' does not have"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, named):
