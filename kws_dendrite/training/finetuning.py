@@ -1,7 +1,7 @@
 """Fine-tuning a folded graph for int8: a few epochs with fake quantisation, at a low rate.
 
-The graph as it came, unrounded, teaches: its probabilities are the target, not the labels. Training has chosen that
-function by validation; labels would pull away from it, and do (docs/quantisation_aware.md).
+The graph as it came, unrounded, teaches: its probabilities are the target. Training has chosen that function by
+validation; labels would go on training another (docs/quantisation_aware.md).
 """
 
 import math

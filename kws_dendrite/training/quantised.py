@@ -200,7 +200,7 @@ class QuantisedGraph(nn.Module):
         """A 1 x 1 depthwise convolution, whose weights are exact, or MUL by a constant and ADD of another."""
         scale = torch.from_numpy(np.asarray(node.scale, np.float32))
         bias = None if node.bias is None else torch.from_numpy(np.asarray(node.bias, np.float32))
-        if x.dim() == 4 and all(value is None or value.numel() == value.shape[-1] for value in (scale, bias)):
+        if _is_depthwise(node, tuple(x.shape[1:])):
             return x * scale if bias is None else x * scale + bias
         if self.mode == "int8":
             scale, bias = (value if value is None else _round_constant(value) for value in (scale, bias))
@@ -248,17 +248,33 @@ def _fused(graph: plain.Graph) -> set[str]:
     }
 
 
+def _is_depthwise(node: plain.Scale, shape: plain.Shape) -> bool:
+    """Whether it becomes a 1 x 1 depthwise convolution: on maps, where only channels differ."""
+    arrays = [array for array in (node.scale, node.bias) if array is not None]
+    return len(shape) == 3 and all(array.size == array.shape[-1] for array in arrays)
+
+
 def _overwritten(graph: plain.Graph, shapes: dict[str, plain.Shape], within: set[str]) -> dict[str, str]:
     """Tensor -> the tensor that takes its memory, where an elementwise operator is the first one's only reader."""
     readers = Counter(name for node in graph.nodes for name in node.inputs)
+    by_name = {node.name: node for node in graph.nodes}
     fused_into = {node.inputs[0]: node.name for node in graph.nodes if node.inputs and node.inputs[0] in within}
     found = {}
     for node in graph.nodes:
-        if not isinstance(node, plain.Add | plain.Sub | plain.Mul):
+        result = fused_into.get(node.name, node.name)
+        if isinstance(node, plain.Scale) and len(shapes[node.name]) == 1:  # MUL, and ADD
+            product = result if node.bias is None else f"{node.name}/product"
+            if product != result:
+                found[product] = result
+            result = product
+        elif not isinstance(node, plain.Add | plain.Sub | plain.Mul):
             continue
         for source in node.inputs:
             if readers[source] == 1 and shapes[source] == shapes[node.name]:
-                found[source] = fused_into.get(node.name, node.name)
+                while isinstance(by_name[source], plain.Reshape) and readers[by_name[source].inputs[0]] == 1:
+                    source = by_name[source].inputs[0]  # the same memory
+                if not isinstance(by_name[source], plain.Input):
+                    found[source] = result
                 break
     return found
 

@@ -41,9 +41,9 @@ def separable(**changes):
     return fold(model)
 
 
-def grown():
-    """Two dendrites a neuron on every layer."""
-    growth = DendriteConfig(dendrites=2, activation="tanh", min_improvement=0.0)
+def grown(**settings):
+    """Two dendrites a neuron."""
+    growth = DendriteConfig(mode="gradient", dendrites=2, **settings)
     config = TrainConfig(epochs=2, batch_size=12, learning_rate=0.02)
     bank = make_bank()
     result = train(build_model(CONFIG, 1), bank, config, growth=growth)
@@ -56,7 +56,8 @@ GRAPHS = {
     "filters": lambda: separable(filters=3, filter_size=(3, 2)),
     "hidden": lambda: separable(head_hidden=5, pooling="max", remove_mean=True),
     "hidden clip": lambda: separable(head_hidden=5, head_activation="hard_tanh", pool_window=2),
-    "dendrites": grown,
+    "dendrites": lambda: grown(activation="tanh"),
+    "dendrites before the pool": lambda: grown(kind="pool", layers="head"),
     "sample": temporal,
 }
 
