@@ -71,6 +71,7 @@ def study(
     """
     from rich.console import Console
 
+    from kws_dendrite.errors import ConfigError
     from kws_dendrite.settings import parse_assignments, parse_settings
     from kws_dendrite.study.arms import ARMS, parse_arms
     from kws_dendrite.study.runner import Study, StudyConfig, make_plans
@@ -80,6 +81,8 @@ def study(
         known = {arm.name: arm.title for arm in ARMS.values()}
         print(json.dumps(known) if as_json else "\n".join(f"{name:16}{title}" for name, title in known.items()))
         return
+    if again and not read_test:
+        raise ConfigError("--again allows another reading of the test clips; give it with --read-test")
     console = Console(stderr=True)
     config = StudyConfig(
         sizes=parse_sizes(sizes),

@@ -29,8 +29,18 @@ def write_study_report(results: Values, folder: Path | str) -> list[Path]:
     write_json(folder / "results.json", results)
     write_text(folder / "study.md", markdown(results))
     pictures = write_pictures(results, folder)
-    write_text(folder / "study.html", render(results))
-    return [folder / "results.json", folder / "study.md", folder / "study.html", *pictures]
+    page = write_study_page(results, folder / "study.html")
+    return [folder / "results.json", folder / "study.md", page, *pictures]
+
+
+def write_study_page(results: Values, path: Path | str) -> Path:
+    """The page alone.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_text(path, render(results))
+    return Path(path)
 
 
 def render(results: Values) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.dendrites import DendriteConfig
-from kws_dendrite.errors import ConfigError, KwsDendriteError
+from kws_dendrite.errors import ConfigError, KwsDendriteError, OutputError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import SeparableConfig, build_model
 from kws_dendrite.plain import cost
@@ -97,6 +97,7 @@ class Study:
 
         Raises:
             KeyboardInterrupt: Ctrl-C; the row that it fell into is not kept, all before are.
+            OutputError: a row cannot be written.
         """
         elsewhere = []
         for plan in self.plans:
@@ -110,6 +111,8 @@ class Study:
                     continue
                 try:
                     row = self._train(plan, on_epoch)
+                except OutputError:  # a full disk would take the next rows too
+                    raise
                 except KwsDendriteError as error:
                     on_failure(plan, error)
                     continue

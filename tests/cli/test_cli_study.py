@@ -43,6 +43,12 @@ def test_json(studied, speech, cache):
     assert value["results"]["rows"][0]["name"] == "plain-250"
 
 
+def test_the_report_of_a_study_needs_no_data(studied, place):
+    page = place / "page.html"
+    succeed("report", studied[0], "--out", page)
+    assert page.read_bytes() == (studied[0] / "study.html").read_bytes()
+
+
 def test_another_recipe_is_refused(studied, speech, cache):
     refuse(*again(studied, speech, cache, "--epochs", "3"), says="started with recipe.epochs 2, not 3")
     refuse(*again(studied, speech, cache, "--augment", "shift_ms=50"), says="started with augmentation.shift_ms")
@@ -64,6 +70,7 @@ def test_before_the_reading(place, speech, cache):
         (("--sizes", "20"), "the arm plain cannot stand at 20 parameters: its smallest net has"),
         (("--sizes", "many"), "--sizes are whole numbers"),
         (("--members", "0"), "members are at least 1"),
+        (("--again",), "give it with --read-test"),
         (("--protocol", "journal"), "--protocol is honest or paper"),
         (("--recipe", "learning=1"), "no setting 'learning'"),
         (("--arms", "perforated"), "2 epochs leave none for 2 cycles"),

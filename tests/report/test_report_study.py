@@ -19,6 +19,7 @@ def make_row(arm, size, accuracy, control=False, published=False):
         "base_of": "", "published": published, "parameters": size - 6.0, "parameters_members": [size - 6] * 3,
         "planned": size, "macs": 40_000.0 + size, "members": 3, "accuracy": accuracy,
         "accuracy_members": [accuracy] * 3, "interval": [accuracy - 0.01, accuracy + 0.01],
+        "both_interval": [accuracy - 0.02, accuracy + 0.02],
         "validation_accuracy": accuracy, "growth_kept": 1, "growth_tried": 0 if control else 1, "epochs": 60,
         "seconds": 75.0, "cpu_seconds": 60.0, "int8_accuracy": accuracy - 0.002, "int8_change": -0.002,
         "int8_interval": [-0.004, 0.0],
@@ -90,7 +91,7 @@ def test_the_tables(results):
     text = markdown(results)
     assert text.startswith("# 4 arms at 700, 1,400 parameters\n")
     assert "4,890 test clips, P = 3 seeds an arm, paired; 60 epochs each" in text
-    assert "| the growth & <arm> | 700 | 694 | 41 | 87.70 | [86.70, 88.70] | 1 of 1 |" in text
+    assert "| the growth & <arm> | 700 | 694 | 41 | 87.70 | [86.70, 88.70] | [85.70, 89.70] | 1 of 1 |" in text
     assert (
         "| the growth & <arm> | 700 | best plain: the restarted & <arm> | +1.00 | [+0.00, +2.00] | [-1.00, +3.00] | "
         "[-1.50, +3.50] | < 0.001 | 0.123 |" in text

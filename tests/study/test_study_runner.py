@@ -204,6 +204,18 @@ def test_a_row_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     assert [row.name for row in study.finished()] == ["plain-250"]
 
 
+def test_a_disk_that_is_full_stops_the_study(tmp_path, monkeypatch):
+    study = make_study(tmp_path / "s", arms="plain")
+
+    def full(*_, **__):
+        raise OutputError("no space left on the disk")
+
+    monkeypatch.setattr(runner, "save_checkpoint", full)
+    with pytest.raises(OutputError, match="no space"):
+        study.train(on_failure=lambda plan, error: pytest.fail("went on"))
+    assert study.finished() == []
+
+
 def test_arms_have_equal_epochs_and_the_seeds_of_the_study():
     arms = "plain,plain_restart,wider_grown,sham,start,gradient,perforated"
     config = make_config(arms, (250,), train=RECIPE.__class__(epochs=28, batch_size=16), seed=4)
