@@ -26,7 +26,7 @@ from kws_dendrite.dendrites.torch_growth import (
 )
 from kws_dendrite.dendrites.torch_places import Place, standing_still, tensors
 from kws_dendrite.dendrites.torch_structure import restore, structure
-from kws_dendrite.dendrites.torch_survey import InPlace, Wanted, survey
+from kws_dendrite.dendrites.torch_survey import InPlace, Wanted, check_model, survey
 from kws_dendrite.errors import KwsDendriteError
 
 DENDRITES = 3
@@ -90,6 +90,7 @@ def quick_check(
     config = replace(config or DendriteConfig(), candidate_epochs=1, significance=0.0, held_out=0.2, probe=())
     if config.insertion == "start":
         config = replace(config, insertion="converged")
+    check_model(model)
     clips(batch)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     net = copy.deepcopy(model)

@@ -14,7 +14,7 @@ Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 SERVED = (nn.Linear, *CONVOLUTIONS)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-NAMES = "Linear, Conv1d, Conv2d or Conv3d, each with the BatchNorm behind it if there is one"
+NAMES = "Linear, Conv1d, Conv2d and Conv3d"
 
 
 def is_plain(base: nn.Module) -> bool:

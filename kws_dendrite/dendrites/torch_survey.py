@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from kws_dendrite.dendrites import torch_layers as plain
 from kws_dendrite.dendrites.branches import available
@@ -63,10 +64,7 @@ def survey(
         ConfigError: nothing to take them: no such name, no layer of such a type, none at all.
         DataError: the batch's loss is not finite.
     """
-    if isinstance(model, torch.jit.ScriptModule):
-        raise ConfigError("a scripted model's layers cannot be replaced; grow the model it was made from")
-    if plain.is_plain(model):
-        raise ConfigError(f"the model itself is a single {type(model).__name__}: put it into an nn.Sequential first")
+    check_model(model)
     candidates = _candidates(model)
     if not candidates:
         raise ConfigError(f"the model has no layer that can take dendrites: those are {plain.NAMES}")
@@ -87,6 +85,24 @@ def survey(
             _judge(model, candidates, name, seen, pairs, writers, config, in_place, named=by_name) for name in names
         ]
         return _without_gradient(model, run_again, _checked(model, run_again, places, config), config)
+
+
+def check_model(model: nn.Module) -> None:
+    """See that it is a model whose layers can be replaced at all.
+
+    Raises:
+        ConfigError: it is not; says what to grow instead.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ConfigError("a scripted model's layers cannot be replaced; grow the model it was made from")
+    if isinstance(getattr(model, "_orig_mod", None), nn.Module):
+        raise ConfigError(
+            "a compiled model keeps to the layers it was compiled with; grow the model first, then compile"
+        )
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        raise ConfigError("the model has lazy layers that have no weights yet; run a batch through it first")
+    if plain.is_plain(model):
+        raise ConfigError(f"the model itself is a single {type(model).__name__}: put it into an nn.Sequential first")
 
 
 def refuse(places: Sequence[Place], config: DendriteConfig) -> list[Place]:
@@ -165,7 +181,7 @@ def _no_such(model: nn.Module, name: str, candidates: list[str]) -> str:
         first = next((other for other in candidates if modules[other] is modules[name]), None)
         if first is not None:
             return f"layer {name!r} is {first!r} under another name; a layer shared by two names takes no dendrites"
-        return f"layer {name!r} is a {type(modules[name]).__name__}, which takes no dendrites: {plain.NAMES} do"
+        return f"layer {name!r} is of type {type(modules[name]).__name__}, which takes no dendrites: {plain.NAMES} do"
     return f"the model has no layer named {name!r}; it has {_some(candidates)}"
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch_models import MODELS, Residual, attention, batch, loss, mlp, places, residual, same, state
 
-from kws_dendrite.dendrites import DendriteConfig, Grower, GrowerConfig
+from kws_dendrite.dendrites import DendriteConfig, Grower, GrowerConfig, quick_check
 from kws_dendrite.dendrites.torch_growth import loss_of
 from kws_dendrite.dendrites.torch_survey import survey
 from kws_dendrite.errors import ConfigError, DataError
@@ -87,7 +87,7 @@ def norelu():
 @pytest.mark.parametrize(
     ("make", "settings", "growth", "named"),
     [
-        (norelu, {}, {}, "has no layer that can take dendrites: those are Linear, Conv1d, Conv2d or Conv3d"),
+        (norelu, {}, {}, "has no layer that can take dendrites: those are Linear, Conv1d, Conv2d and Conv3d"),
         (Twice, {}, {}, "layer 'first' is 'second' too: one layer shared by two names"),
         (Twice, {"layers": "second"}, {}, "'second' is 'first' under another name"),
         (Again, {}, {"mode": "perforated"}, "layer 'step' runs 2 times in a pass"),
@@ -95,7 +95,7 @@ def norelu():
         (Unused, {}, {}, "layer 'spare' does not run .* gets no gradient"),
         (ByWeight, {}, {}, "layer 'body' cannot be wrapped without changing what the model gives"),
         (mlp, {"layers": ["0", "fc9"]}, {}, "no layer named 'fc9'; it has 0, 2"),
-        (mlp, {"layers": "1"}, {}, "layer '1' is a ReLU, which takes no dendrites"),
+        (mlp, {"layers": "1"}, {}, "layer '1' is of type ReLU, which takes no dendrites"),
         (mlp, {"layers": nn.Conv2d}, {}, "has no Conv2d that can take dendrites"),
         (mlp, {"layers": nn.LSTM}, {}, "has no LSTM that can take dendrites"),
         (mlp, {"skip": ["*"]}, {}, "every layer .* is skipped"),
@@ -108,6 +108,8 @@ def norelu():
         ),
         (mlp, {"layers": "0"}, {"kind": "pool"}, "layer '0' kind 'pool' is for this project's own nets"),
         (lambda: nn.Linear(6, 3), {}, {}, "put it into an nn.Sequential"),
+        (lambda: torch.compile(mlp()), {}, {}, "grow the model first, then compile"),
+        (lambda: torch.jit.script(mlp()), {}, {}, "grow the model it was made from"),
     ],
 )
 def test_a_mistake_is_one_line_and_the_model_as_it_was(make, settings, growth, named):
@@ -121,6 +123,15 @@ def test_a_mistake_is_one_line_and_the_model_as_it_was(make, settings, growth, n
     assert "\n" not in str(caught.value)
     assert same(state(model), before)
     assert list(model.named_modules()) == modules
+
+
+def test_lazy_layers_have_to_be_there_first():
+    model = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 3))
+    for check in (lambda m: quick_check(m, batch((6,)), loss), lambda m: Grower(m, batch((6,)), GrowerConfig("lower"))):
+        with pytest.raises(ConfigError, match="run a batch through it first"):
+            check(model)
+    model(batch((6,))[0])
+    assert quick_check(model, batch((6,)), loss).ok
 
 
 @pytest.mark.parametrize("who", ["block.conv1", "block.conv2"])
