@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from kws_dendrite.cli.block_clock import BlockClock, TimeUp
-from kws_dendrite.cli.block_parameters import LEARNING_RATE, NONE, Settings
+from kws_dendrite.cli.block_parameters import LEARNING_RATE, NONE, TRAIN, Settings
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import ConfigError, DataError
@@ -76,11 +76,14 @@ def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say
     """The most accurate trial within the parameter limit; where none was finished, the widest net within it.
 
     Raises:
-        ConfigError: a limit below the smallest net of the space.
+        ConfigError: a limit below the smallest net of the space, or dendrites that no search has.
     """
-    from kws_dendrite.search import SearchConfig, pick
+    from kws_dendrite.search import ARMS, SearchConfig, pick
 
     limit, mode = settings["max-params"], settings["dendrites"]
+    if mode != NONE and mode not in ARMS:
+        known = ", ".join([NONE, *(arm for arm in ARMS if arm != "plain")])
+        raise ConfigError(f"a search takes dendrites {known}; got {mode}: choose one of those, or mode {TRAIN}")
     space = fitting_space(bank, limit)
     epochs = max(1, math.ceil(TRIAL_SHARE * settings["epochs"]))
     config = SearchConfig(

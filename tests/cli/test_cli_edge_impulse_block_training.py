@@ -19,11 +19,12 @@ from kws_dendrite.cli.block_training import (
 )
 from kws_dendrite.data import load_block_arrays
 from kws_dendrite.dendrites import DendriteConfig
+from kws_dendrite.dendrites.config import MODES
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import SeparableConfig, build_model
 from kws_dendrite.plain import cost
-from kws_dendrite.search import Space, TrialResult
+from kws_dendrite.search import ARMS, Space, TrialResult
 
 
 class Hands:
@@ -300,6 +301,12 @@ def test_a_search_ends_in_time_for_the_training_of_its_pick(bank, monkeypatch):
     assert any(line.startswith("time limit: the search ends after 2 of 5 trials") for line in lines)
     assert any(line.startswith("picked trial") for line in lines)
     assert isinstance(plan.architecture, SeparableConfig) and not clock.fired
+
+
+@pytest.mark.parametrize("mode", sorted(set(MODES) - set(ARMS)))
+def test_dendrites_that_no_search_has_are_refused_before_it_begins(bank, mode):
+    with pytest.raises(ConfigError, match=f"a search takes dendrites none, .*; got {mode}: choose one of those, or"):
+        plan_by_search(settings("--mode", "search", "--dendrites", mode), bank, BlockClock(0, None), lambda line: None)
 
 
 def test_ctrl_c_in_a_search_is_passed_on(bank, monkeypatch):
