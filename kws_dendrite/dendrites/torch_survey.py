@@ -97,7 +97,7 @@ def check_model(model: nn.Module) -> None:
         raise ConfigError("a scripted model's layers cannot be replaced; grow the model it was made from")
     if isinstance(getattr(model, "_orig_mod", None), nn.Module):
         raise ConfigError(
-            "a compiled model keeps to the layers it was compiled with; grow the model first, then compile"
+            "a compiled model keeps its first layers; grow the model first, then compile"
         )
     if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
         raise ConfigError("the model has lazy layers that have no weights yet; run a batch through it first")
