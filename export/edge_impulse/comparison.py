@@ -44,18 +44,13 @@ def core_of(device: str) -> tuple[str, float] | None:
     return found if found and found[0] in CORES else None
 
 
-def compare(bundle: Path, profile: Profile) -> tuple[Row, ...]:
-    """Studio's rows, one an engine, then this project's C as predicted from the graph.
-
-    Raises:
-        ExportError: the bundle has no graph.
-    """
+def compare(profile: Profile, own: Row | None) -> tuple[Row, ...]:
+    """Studio's rows, one an engine, then this project's own, where there is one."""
     rows = [
         Row(f"Studio, {memory.engine}", memory.ram, memory.rom, profile.milliseconds) for memory in profile.memories
     ]
     if not rows:
         rows = [Row("Studio", None, None, profile.milliseconds)]
-    own = own_row(bundle, profile.device)
     return (*rows, own) if own else tuple(rows)
 
 

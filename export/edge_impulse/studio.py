@@ -113,7 +113,14 @@ class Studio:
         return archive
 
     def _wait(self, what: str, number: int) -> None:
-        """Until a job is done. One that takes too long is cancelled."""
+        """Until a job is done. One that takes too long, or is interrupted here, is cancelled."""
+        try:
+            self._look(what, number)
+        except KeyboardInterrupt:
+            self._cancelled(number)
+            raise
+
+    def _look(self, what: str, number: int) -> None:
         end = time.monotonic() + self.timeout if self.timeout else None
         while True:
             job = self.client.job(number)

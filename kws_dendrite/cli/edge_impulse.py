@@ -116,15 +116,15 @@ def profile(
     """
     from rich.console import Console
 
-    from kws_dendrite.export.edge_impulse.comparison import compare
+    from kws_dendrite.export.edge_impulse.comparison import compare, own_row
     from kws_dendrite.export.edge_impulse.model import read_bundle
 
     console = Console(stderr=True)
-    model = read_bundle(bundle)
+    model, own = read_bundle(bundle), own_row(bundle, device)
     with console.status("Edge Impulse") as status:
         studio = _studio(timeout, status.update)
         found = studio.profile(model.int8.path, device)
-    rows = compare(bundle, found)
+    rows = compare(found, own)
     if as_json:
         print(json.dumps(_report(studio, found, rows), allow_nan=False))
     else:
@@ -150,7 +150,7 @@ def deploy(
     """
     from rich.console import Console
 
-    from kws_dendrite.export.edge_impulse.comparison import compare
+    from kws_dendrite.export.edge_impulse.comparison import compare, own_row
     from kws_dendrite.export.edge_impulse.model import read_bundle
     from kws_dendrite.export.edge_impulse.studio import ENGINES
     from kws_dendrite.output import write_bytes
@@ -161,13 +161,13 @@ def deploy(
     if out.is_dir() or (out.exists() and not overwrite):
         raise OutputError(f"{out} is there already; add --overwrite to replace it, or name another file")
     console = Console(stderr=True)
-    model = read_bundle(bundle)
+    model, own = read_bundle(bundle), own_row(bundle, device)
     with console.status("Edge Impulse") as status:
         studio = _studio(timeout, status.update)
         found = studio.profile(model.int8.path, device)
         archive = studio.deploy(model.labels, target=target, engine=engine)
     write_bytes(out, archive)
-    rows = compare(bundle, found)
+    rows = compare(found, own)
     if as_json:
         written = {"file": str(out), "bytes": len(archive), "target": target, "engine": engine}
         print(json.dumps({**_report(studio, found, rows), "written": written}, allow_nan=False))

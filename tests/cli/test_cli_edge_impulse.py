@@ -1,6 +1,7 @@
 """`kws-dendrite edge-impulse`: what each command writes and prints, against a local server where it needs one."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -162,6 +163,13 @@ def test_without_a_key_nothing_is_asked(bundle, studio, monkeypatch):
     monkeypatch.setenv("EI_API_KEY", "wrong_0123456789")
     line = refuse("edge-impulse", "profile", bundle, says="401")
     assert "wrong_0123456789" not in line
+    assert studio.uploads == []
+
+
+def test_a_bundle_without_its_graph_is_not_uploaded(bundle, studio, tmp_path):
+    shutil.copytree(bundle, tmp_path / "part")
+    (tmp_path / "part" / "graph.npz").unlink()
+    refuse("edge-impulse", "profile", tmp_path / "part", says="has no graph.npz")
     assert studio.uploads == []
 
 

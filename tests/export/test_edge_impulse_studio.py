@@ -5,6 +5,7 @@ import pytest
 from fake_studio import ARCHIVE, DEVICES, KEY, Scene, serve
 
 from kws_dendrite.errors import ConfigError, KwsDendriteError, ServiceError
+from kws_dendrite.export.edge_impulse import studio
 from kws_dendrite.export.edge_impulse.client import Client, from_environment
 from kws_dendrite.export.edge_impulse.comparison import core_of
 from kws_dendrite.export.edge_impulse.studio import Memory, Studio
@@ -130,6 +131,17 @@ def test_an_endless_job_is_cancelled(played):
         played(scene, timeout=0.1)
     assert scene.cancelled == [100]
     assert ("POST", "/api/4711/pretrained-model/profile") not in scene.requests
+
+
+def test_an_interrupted_wait_cancels_the_job(played, monkeypatch):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(studio.time, "sleep", interrupt)
+    scene = Scene(endless=("upload",))
+    with pytest.raises(KeyboardInterrupt):
+        played(scene)
+    assert scene.cancelled == [100]
 
 
 def test_nobody_answers(model):
