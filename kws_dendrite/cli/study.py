@@ -212,10 +212,11 @@ def show_plans(plans: list[RowPlan], as_json: bool) -> None:
     if as_json:
         print(json.dumps([{"name": one.name, "parameters": one.parameters, **one.made_of()} for one in plans]))
         return
+    width = max(len(one.name) for one in plans)
     for one in plans:
         net = one.architecture
         shape = f"{net.channels} channels, kernel {net.kernel}" if net.family == "separable" else net.family
-        print(f"{one.name:28}{one.parameters:>7,} parameters, {shape}, {one.train.epochs} epochs a cycle")
+        print(f"{one.name:{width}} {one.parameters:>7,} parameters, {shape}, {one.train.epochs} epochs a cycle")
 
 
 def train_rows(work: Study, console: Console) -> None:
