@@ -72,6 +72,7 @@ class Converter:
             stdout=subprocess.PIPE,
             stderr=self.log,
             env={**os.environ, **CHILD_ENVIRONMENT},
+            start_new_session=True,  # Ctrl-C ends the training, not the process that writes what came of it
         )
         self.ready = False
         self.turn = threading.Lock()
@@ -201,7 +202,8 @@ def write_files(
         converter.convert(graph, thinned(calibration), place)
         rows = np.linspace(0, len(x) - 1, min(len(x), PARITY_CLIPS)).astype(int)
         check_parity(graph, place, x[rows], y[rows], reference_probabilities=trained[rows])
-        worst = worst_difference(trained, interpret(graph, x))
+        chunks = [slice(start, start + PARITY_CLIPS) for start in range(0, len(x), PARITY_CLIPS)]
+        worst = max(worst_difference(trained[chunk], interpret(graph, x[chunk])) for chunk in chunks)
         if worst > PLAIN_BOUND:
             raise ExportError(f"the folded net differs from the trained one by {worst:.3g}, bound {PLAIN_BOUND:g}")
         with replacing_together(folder) as temporary:

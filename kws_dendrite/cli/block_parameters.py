@@ -249,6 +249,15 @@ def read_arguments(arguments: Sequence[str]) -> Settings:
     return Settings(data, out, Path(info) if info else data / "train_input.json", values, given, tuple(unknown))
 
 
+def help_lines() -> list[str]:
+    """Every parameter with its default and what it does."""
+    lines = []
+    for parameter in PARAMETERS:
+        choices = f" ({', '.join(parameter.choices)})" if parameter.choices else ""
+        lines.append(f"  --{parameter.param} {_written(parameter.value)}: {parameter.help}{choices}")
+    return lines
+
+
 def parameters_json() -> dict[str, Any]:
     """The content of parameters.json."""
     return {

@@ -37,10 +37,11 @@ INT8_LOSS = 0.02  # of accuracy: from here on a warning says where to look
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the block; returns the exit status: 0, 2 for a mistake in the input, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if PRINT_PARAMETERS in arguments:
-        from kws_dendrite.cli.block_parameters import parameters_json
+    if PRINT_PARAMETERS in arguments or "--help" in arguments or "-h" in arguments:
+        from kws_dendrite.cli.block_parameters import help_lines, parameters_json
 
-        print(json.dumps(parameters_json(), indent=4))
+        printed = PRINT_PARAMETERS in arguments
+        print(json.dumps(parameters_json(), indent=4) if printed else "\n".join([__doc__, *help_lines()]))
         return 0
     try:
         return run(arguments)
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr, flush=True)
+        print("interrupted", file=sys.stderr, flush=True)
         return 130
 
 

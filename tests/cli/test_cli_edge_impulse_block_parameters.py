@@ -38,6 +38,15 @@ def test_the_stored_file_is_what_this_version_prints(capsys):
     assert parameters_json() == STORED
 
 
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_names_every_parameter_and_folder(capsys, word):
+    assert edge_impulse_block.main([word]) == 0
+    text = capsys.readouterr().out
+    assert "--data-directory" in text and "--out-directory" in text
+    for param in BY_NAME:
+        assert f"--{param} " in text
+
+
 def test_the_form_is_as_studio_reads_it():
     assert STORED["version"] == 1 and STORED["type"] == "machine-learning"
     info = STORED["info"]
