@@ -64,7 +64,7 @@ def study(
     speaker_pattern: inputs.SpeakerOption = None,
     as_json: inputs.JsonOption = False,
 ) -> None:
-    """Referee arms of equal folded size, equal epochs and paired seeds.
+    """Judge arms of equal folded size and equal epochs.
 
     The same command resumes; several may run side by side on one folder, each takes rows that no other holds. The
     report (study.html, study.md, results.json) is of validation clips until --read-test.
