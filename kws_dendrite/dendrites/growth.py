@@ -52,7 +52,7 @@ def insert(model: nn.Module, choices: Iterable[Choice], *, start: bool = False) 
                 layer.t[-1].fill_(START_T)
                 if m:  # unit j reaches neurons j, j + m, ... at first
                     reach = torch.arange(layer.t[-1].shape[1])[:, None] % m == torch.arange(m)
-                    layer.t[-1].mul_(reach)
+                    layer.t[-1].mul_(reach.to(layer.t[-1].device))
 
 
 def fresh_choices(model: nn.Module, features: Tensor, config: DendriteConfig, seed: int) -> list[Choice]:

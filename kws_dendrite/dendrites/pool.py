@@ -119,7 +119,8 @@ def draw_pools(model: nn.Module, features: Tensor, config: DendriteConfig, seed:
                 read = _shown(layer, sources.of(spec, keeps_channels(layer.base)), times)
                 draw(branch, layer.base, read, generators)
                 earlier = len(layer.branches)
-                cascade = torch.zeros(P * times, C, earlier, requires_grad=layer.with_cascade and earlier > 0)
+                learns = layer.with_cascade and earlier > 0
+                cascade = torch.zeros(P * times, C, earlier, device=sources.z.device, requires_grad=learns)
                 pools.append(Pool(name, spec, branch, times, cascade))
     model.train(training)
     if not pools:
