@@ -65,7 +65,7 @@ def test_each_option_that_is_named_exists(page):
     options = {option for command in commands().values() for parameter in command.params for option in parameter.opts}
     text = (ROOT / page).read_text(encoding="utf-8")
     inline = " ".join(re.findall(r"`([^`\n]+)`", text))
-    assert set(re.findall(r"--[a-z][a-z-]+", inline)) <= options | {"--help"}
+    assert set(re.findall(r"--[a-z][a-z0-9-]+", inline)) <= options | {"--help"}
 
 
 def test_each_setting_that_is_named_exists():
