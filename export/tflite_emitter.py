@@ -42,6 +42,7 @@ from kws_dendrite.plain import (
 )
 
 INPUT, OUTPUT = "features", "probabilities"  # as in the ONNX files
+UNFUSED = "RELU_N1_TO_1"  # a clip on its own, which micro runtimes lack
 
 
 def convert_float(graph: Graph) -> bytes:
@@ -50,7 +51,8 @@ def convert_float(graph: Graph) -> bytes:
     Raises:
         ExportError: an operator off the target's list, or a shape that is not the promised one.
     """
-    return _finish(_converter(graph, for_int8=False).convert(), graph, "FLOAT32", "model.tflite")
+    content = _convert(graph, lambda converter: None, for_int8=False)
+    return _finish(content, graph, "FLOAT32", "model.tflite")
 
 
 def convert_int8(graph: Graph, calibration: np.ndarray) -> bytes:
@@ -64,15 +66,30 @@ def convert_int8(graph: Graph, calibration: np.ndarray) -> bytes:
     """
     import tensorflow as tf
 
-    converter = _converter(on_int8_grid(graph), for_int8=True)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _rows(calibration)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
-    # Edge Impulse's and older micro runtimes apply a FULLY_CONNECTED's first scale to every channel, silently
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    return _finish(converter.convert(), graph, "INT8", "model_quantized_int8_io.tflite")
+    def quantise(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: _rows(calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = tf.int8
+        converter.inference_output_type = tf.int8
+        # Edge Impulse's and older micro runtimes apply a FULLY_CONNECTED's first scale to every channel, silently
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+
+    content = _convert(on_int8_grid(graph), quantise, for_int8=True)
+    return _finish(content, graph, "INT8", "model_quantized_int8_io.tflite")
+
+
+def _convert(graph: Graph, prepare: Callable[[Any], None], *, for_int8: bool) -> bytes:
+    """What the converter makes. It fuses a clip into the operator before it in most graphs, but leaves one standing in
+    some; those are written with every clip as relu6 instead."""
+    content = b""
+    for fused in (True, False):
+        converter = _converter(graph, for_int8=for_int8, fused=fused)
+        prepare(converter)
+        content = converter.convert()
+        if UNFUSED not in operator_names(read_model(content)):
+            break
+    return content
 
 
 def _rows(calibration: np.ndarray) -> Iterator[list[np.ndarray]]:
@@ -92,12 +109,12 @@ def _finish(content: bytes, graph: Graph, dtype: str, artefact: str) -> bytes:
     return pack_model(model)
 
 
-def _converter(graph: Graph, *, for_int8: bool) -> Any:
+def _converter(graph: Graph, *, for_int8: bool, fused: bool) -> Any:
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((1, graph.input.size), tf.float32, name=INPUT)])
     def run(features: Any) -> Any:
-        return _Emitter(graph, for_int8).emit(features)
+        return _Emitter(graph, for_int8, fused).emit(features)
 
     function = run.get_concrete_function()
     return tf.lite.TFLiteConverter.from_concrete_functions([function], run)
@@ -106,9 +123,10 @@ def _converter(graph: Graph, *, for_int8: bool) -> Any:
 class _Emitter:
     """Builds the TensorFlow graph, one node at a time."""
 
-    def __init__(self, graph: Graph, for_int8: bool) -> None:
+    def __init__(self, graph: Graph, for_int8: bool, fused: bool) -> None:
         self.graph = graph
         self.for_int8 = for_int8
+        self.fused = fused
         self.shapes = infer_shapes(graph)
 
     def emit(self, features: Any) -> Any:
@@ -207,7 +225,8 @@ class _Emitter:
         """
         producer = next(other for other in self.graph.nodes if other.name == node.inputs[0])
         readers = sum(node.inputs[0] in other.inputs for other in self.graph.nodes)
-        if isinstance(producer, Conv2D | Dense | Scale | Add | Sub | Mul | MaxPool | AvgPool) and readers == 1:
+        fusible = isinstance(producer, Conv2D | Dense | Scale | Add | Sub | Mul | MaxPool | AvgPool) and readers == 1
+        if self.fused and fusible:
             return tf.minimum(tf.maximum(source, -1.0), 1.0)
         three, third, minus_one = np.float32([3.0]), np.float32([1 / 3]), np.float32([-1.0])
         up = self._scale(tf, Scale("", (), three, three), shape, source)
