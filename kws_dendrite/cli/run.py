@@ -28,7 +28,7 @@ def run(
     data: inputs.DataOption = "demo",
     out: Annotated[Path, typer.Option(help="Folder for everything that comes out.")] = Path("demo_run"),
     trials: Annotated[int, typer.Option(help="Trials of each arm.")] = 6,
-    arms: Annotated[str, typer.Option(help="Some of plain,gradient,perforated.")] = "plain,gradient,perforated",
+    arms: Annotated[str, typer.Option(help="Some of plain,gradient,perforated,growth.")] = "plain,gradient,perforated",
     search_epochs: Annotated[int, typer.Option(help="Of a trial, in all.")] = 48,
     epochs: Annotated[int, typer.Option(help="Of the final training, in all.")] = 120,
     members: Annotated[int, typer.Option(help="P, seeds of the final training.")] = 5,

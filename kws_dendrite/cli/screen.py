@@ -38,9 +38,13 @@ class TrainingScreen:
 
     def growth(self, step: GrowthStep) -> None:
         """A growth step was judged."""
+        if step.epoch == 0:
+            places = ", ".join(step.chosen)
+            self.console.print(f"dendrite {step.dendrites} ({step.kind}): from the first epoch, in {places}")
+            return
         after = "diverged" if step.loss_after is None else f"{step.loss_after:.4f}"
         verdict = "kept" if step.accepted else "rolled back"
         self.console.print(
             f"dendrite {step.dendrites} ({step.kind}): validation loss "
-            f"{step.loss_before:.4f} -> {after}, {verdict}"
+            f"{step.loss_before:.4f} -> {after}, {verdict}{'' if step.chosen else '; nothing was worth its price'}"
         )

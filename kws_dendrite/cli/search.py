@@ -19,7 +19,7 @@ def search(
     data: inputs.DataArgument,
     out: Annotated[Path, typer.Option(help="Folder of the search; the same again resumes it.", show_default=False)],
     trials: Annotated[int, typer.Option(help="Trials of each arm.")] = 10,
-    arms: Annotated[str, typer.Option(help="Some of plain,gradient,perforated.")] = "plain,gradient,perforated",
+    arms: Annotated[str, typer.Option(help="Some of plain,gradient,perforated,growth.")] = "plain,gradient,perforated",
     epochs: Annotated[int, typer.Option(help="Of a trial, in all, the same for every arm.")] = 40,
     members: Annotated[int, typer.Option(help="P, seeds a trial.")] = 2,
     objective: Annotated[

@@ -26,13 +26,17 @@ def train(
         list[str] | None,
         typer.Option("--model", metavar="NAME=VALUE", help="A setting of the family, such as channels=14; repeatable."),
     ] = None,
-    dendrites: Annotated[str, typer.Option(help="none, gradient or perforated.")] = "none",
+    dendrites: Annotated[
+        str, typer.Option(help="none, gradient, perforated, growth, random or sham; docs/dendrites.md has them.")
+    ] = "none",
     growth: Annotated[
         list[str] | None,
-        typer.Option("--growth", metavar="NAME=VALUE", help="A setting of growth, such as layers=head; repeatable."),
+        typer.Option("--growth", metavar="NAME=VALUE", help="A setting of growth, such as kind=lean; repeatable."),
     ] = None,
-    restarts: Annotated[int, typer.Option(help="Further cosine cycles without dendrites, the control of as many.")] = 0,
-    epochs: Annotated[int, typer.Option(help="In all, over every cycle and candidate phase.")] = 100,
+    restarts: Annotated[
+        int, typer.Option(help="Further cosine cycles without growth, the control of as many steps.")
+    ] = 0,
+    epochs: Annotated[int, typer.Option(help="In all, over every cycle, candidate phase and probe.")] = 100,
     members: Annotated[int, typer.Option(help="P, seeds trained side by side.")] = 5,
     recipe: Annotated[
         list[str] | None,
@@ -63,7 +67,7 @@ def train(
     from kws_dendrite.training.growth import share_epochs
 
     console = Console(stderr=True)
-    plan = growth_plan(dendrites, parse_assignments(growth or []))
+    plan = growth_plan(dendrites, parse_assignments(growth or []), restarts)
     base = parse_settings(TrainConfig, {"epochs": str(epochs), **parse_assignments(recipe or [])})
     config = share_epochs(base, base.epochs, plan, restarts)
     with claimed(out, overwrite=overwrite) as folder:
@@ -104,19 +108,29 @@ def train(
         raise KeyboardInterrupt
 
 
-def growth_plan(mode: str, settings: dict[str, str]) -> "DendriteConfig | None":
-    """`--dendrites` and `--growth` as a plan; None for "none"."""
+def growth_plan(mode: str, settings: dict[str, str], restarts: int = 0) -> "DendriteConfig | None":
+    """`--dendrites` and `--growth` as a plan; None for "none".
+
+    Raises:
+        ConfigError: an unknown mode, settings without a mode, or restarts beside growth steps, which are restarts.
+    """
     from kws_dendrite.dendrites import DendriteConfig
+    from kws_dendrite.dendrites.config import MODES
     from kws_dendrite.errors import ConfigError
     from kws_dendrite.settings import parse_settings
 
     if mode == "none":
         if settings:
-            raise ConfigError(f"--growth {next(iter(settings))} needs --dendrites gradient or perforated")
+            raise ConfigError(f"--growth {next(iter(settings))} needs --dendrites {' or '.join(MODES)}")
         return None
-    if mode not in ("gradient", "perforated"):
-        raise ConfigError(f"--dendrites is none, gradient or perforated; got {mode!r}")
-    return parse_settings(DendriteConfig, settings, mode=mode)
+    if mode not in MODES:
+        raise ConfigError(f"--dendrites is none, {', '.join(MODES)}; got {mode!r}")
+    plan = parse_settings(DendriteConfig, settings, mode=mode)
+    if restarts > 0 and plan.insertion != "start":
+        raise ConfigError(
+            "each growth step restarts the learning rate; leave --restarts out, or take --growth insertion=start"
+        )
+    return plan
 
 
 def fit(
@@ -136,7 +150,7 @@ def fit(
     from kws_dendrite.models import build_model
     from kws_dendrite.training.growth import train as train_population
 
-    cycles = (plan.dendrites if plan else restarts) + 1
+    cycles = (plan.dendrites if plan and plan.insertion != "start" else restarts) + 1
     with TrainingScreen(console).open(title, config.epochs * cycles) as screen:
         return train_population(
             build_model(architecture, members, seed),

@@ -1,16 +1,17 @@
 """What a search may choose: the default family's shape and recipe, and for a dendritic arm how it grows."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from optuna.trial import BaseTrial
 
 from kws_dendrite.dendrites import DendriteConfig
+from kws_dendrite.dendrites.config import ANY_KIND
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.models import SeparableConfig
 
-Arm = Literal["plain", "gradient", "perforated"]
-ARMS: tuple[Arm, ...] = ("plain", "gradient", "perforated")
+Arm = Literal["plain", "gradient", "perforated", "growth"]
+ARMS: tuple[Arm, ...] = get_args(Arm)
 CANDIDATE_EPOCHS = 2  # a growth step; a trial is short, and the plain arm trains on for as long
 # Name -> which weights each block uses, and its dilation. One wide block used twice or thrice, and blocks of their
 # own: the layouts that led at 700 to 2,300 parameters.
@@ -91,4 +92,6 @@ def suggest(
         "activation": trial.suggest_categorical("activation", space.activations),
         "dendrites": trial.suggest_int("dendrites", *space.dendrites),
     }
+    if arm == "growth":
+        settings["kind"] = ANY_KIND
     return Proposal(model, learning_rate, DendriteConfig(mode=arm, candidate_epochs=CANDIDATE_EPOCHS, **settings))

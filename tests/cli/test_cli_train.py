@@ -1,12 +1,15 @@
 import fcntl
+import inspect
 import json
 import os
+import re
 import signal
 
 import pytest
 from command_line import TINY, call, contents, refuse, succeed, untouched
 
 from kws_dendrite.cli.screen import TrainingScreen
+from kws_dendrite.dendrites.config import MODES
 from kws_dendrite.output import MARKER
 from kws_dendrite.training.checkpoint import load_checkpoint
 
@@ -39,6 +42,36 @@ def test_the_same_seed_gives_the_same_bytes(options, tmp_path):
         succeed(*options, "--out", tmp_path / name, "--seed", seed)
     weights = [contents(tmp_path / name)["model.safetensors"] for name in ("one", "two", "other")]
     assert weights[0] == weights[1] != weights[2]
+
+
+@pytest.mark.parametrize(
+    ("mode", "settings", "kinds"),
+    [
+        ("growth", ["kind=any", "candidate_epochs=1", "candidates=1", "significance=0"], ["growth"]),
+        ("perforated", ["candidate_epochs=1", "candidates=1", "objective=partial", "insertion=early"], ["perforated"]),
+        ("random", ["layers=conv", "kind=temporal", "taps=3"], ["random"]),
+        ("sham", [], ["sham"]),
+        ("gradient", ["join=gate", "kind=lowrank", "rank=2", "probe=1,0.3", "standard_errors=0.5"], ["gradient"]),
+        ("gradient", ["insertion=start", "dendrites=2", "activation=hard_tanh"], ["gradient", "gradient"]),
+    ],
+)
+def test_every_mode_and_its_settings_are_reached(options, tmp_path, mode, settings, kinds):
+    assignments = [part for text in settings for part in ("--growth", text)]
+    outcome = succeed(*options, "--epochs", 4, "--out", tmp_path / "model", "--dendrites", mode, *assignments, "--json")
+    report = json.loads(outcome.out)
+    assert [step["kind"] for step in report["growth"]] == kinds
+    assert report["epochs"] <= 4
+    load_checkpoint(tmp_path / "model")
+    assert f"dendrite 1 ({mode})" in outcome.err
+
+
+def test_help_names_every_mode():
+    """The text is written out, so that asking for help loads no torch."""
+    from kws_dendrite.cli.train import train as command
+
+    parameter = inspect.signature(command).parameters["dendrites"]
+    text = parameter.annotation.__metadata__[0].help
+    assert set(re.findall(r"\b[a-z]+\b", text.partition(";")[0])) - {"or"} == {"none", *MODES}
 
 
 @pytest.mark.parametrize("family", ["edge_impulse_1d", "edge_impulse_2d", "paper", "spark"])
@@ -84,8 +117,21 @@ def test_a_folder_in_use_is_refused(options, trained, tmp_path):
         (["--model", "kernel=few"], "kernel is a whole number; got 'few'"),
         (["--model", "classes=3"], "leave it out"),
         (["--model", "kernel=4"], "kernel is an odd number"),
-        (["--dendrites", "biological"], "--dendrites is none, gradient or perforated; got 'biological'"),
-        (["--growth", "layers=head"], "needs --dendrites gradient or perforated"),
+        (
+            ["--dendrites", "biological"],
+            "--dendrites is none, gradient, perforated, growth, random, sham; got 'biological'",
+        ),
+        (["--growth", "layers=head"], "--growth layers needs --dendrites gradient or perforated or growth"),
+        (["--dendrites", "sham", "--restarts", "1"], "each growth step restarts the learning rate"),
+        (["--dendrites", "gradient", "--growth", "kind=any"], "kind 'any' needs mode 'growth'"),
+        (["--dendrites", "growth", "--growth", "insertion=start"], "needs a trained net"),
+        (["--dendrites", "growth", "--growth", "mode=sham"], "mode follows from the rest"),
+        (["--dendrites", "gradient", "--growth", "kind=twig"], "kind is one of copy, lean"),
+        (["--dendrites", "gradient", "--growth", "probe=1,low"], "probe is a number; got 'low'"),
+        (["--dendrites", "gradient", "--growth", "probe=1,-1"], "probe has factors above 0"),
+        (["--dendrites", "gradient", "--growth", "taps=4"], "taps is an odd number"),
+        (["--dendrites", "gradient", "--growth", "kind=temporal", "--growth", "layers=head"], "it has no axis of time"),
+        (["--epochs", "11", "--dendrites", "growth", "--growth", "budget=1"], "is below one dendrite"),
         (["--dendrites", "gradient", "--growth", "layers=tail"], "layers is one of all, conv, head; got 'tail'"),
         (["--dendrites", "gradient", "--growth", "layer=head"], "did you mean layers?"),
         (["--dendrites", "gradient", "--growth", "dendrites=9"], "2 epochs leave none for 10 cycles"),

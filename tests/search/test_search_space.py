@@ -2,6 +2,7 @@ import optuna
 import pytest
 from optuna.trial import FixedTrial
 
+from kws_dendrite.dendrites.config import MODES
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.models import build_model
 from kws_dendrite.search.space import ARMS, CANDIDATE_EPOCHS, LAYOUTS, Space, suggest
@@ -18,12 +19,13 @@ def test_the_plain_arm_does_not_grow():
     assert (proposal.model.frames, proposal.model.coefficients, proposal.model.classes) == (49, 24, 12)
 
 
-@pytest.mark.parametrize("arm", ["gradient", "perforated"])
+@pytest.mark.parametrize("arm", ["gradient", "perforated", "growth"])
 def test_a_dendritic_arm_grows_in_its_mode(arm):
     proposal = suggest(FixedTrial(SHARED | GROWN), Space(), arm, 49, 24, 12, remove_mean=True)
     growth = proposal.growth
     assert (growth.mode, growth.layers, growth.activation, growth.dendrites) == (arm, "head", "tanh", 2)
     assert growth.candidate_epochs == CANDIDATE_EPOCHS
+    assert growth.kind == ("any" if arm == "growth" else "copy")
     assert proposal.model.remove_mean
 
 
@@ -40,7 +42,11 @@ def test_the_same_seed_draws_the_same_shared_choices_for_every_arm():
         trial = study.ask()
         suggest(trial, Space(), arm, 49, 24, 12, remove_mean=False)
         drawn.append({name: trial.params[name] for name in SHARED})
-    assert drawn[0] == drawn[1] == drawn[2]
+    assert all(each == drawn[0] for each in drawn)
+
+
+def test_arms_are_plain_and_modes_of_growth():
+    assert set(ARMS) - {"plain"} <= set(MODES)
 
 
 @pytest.mark.parametrize(
