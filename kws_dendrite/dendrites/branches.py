@@ -161,7 +161,11 @@ def empty_branch(base: nn.Module, spec: Spec) -> nn.Module:
     assert spec.kind in KINDS
     if torch_layers.is_plain(base):
         return torch_branches.branch(base, spec).requires_grad_(True)
-    return _BUILDERS[spec.kind](base, spec).requires_grad_(True)
+    branch = _BUILDERS[spec.kind](base, spec)
+    if spec.units and spec.kind != "lowrank":  # of some of the neurons
+        P, _ = neurons(base)
+        branch = rows(branch, torch.arange(spec.units).expand(P, -1))
+    return branch.requires_grad_(True)
 
 
 def _copy(base: nn.Module, _: Spec) -> nn.Module:
@@ -319,4 +323,3 @@ def calibrate(branch: nn.Module, x: Tensor) -> None:
                 parameter.sub_(mean).div_(std)
             else:
                 parameter.div_(per_neuron(std, parameter))
-

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from tiny_bank import CONFIG, LABELS, F, K, T, make_bank, net, same, state
 
 from kws_dendrite import __version__
-from kws_dendrite.dendrites import DendriteConfig, Spec, dendritic_layers
+from kws_dendrite.dendrites import DendriteConfig, Spec, attach, dendritic_layers
+from kws_dendrite.dendrites.branches import empty_branch, neurons, rows
 from kws_dendrite.dendrites.config import KINDS
 from kws_dendrite.errors import CheckpointError, OutputError
 from kws_dendrite.models import PaperConfig, build_model
@@ -133,6 +134,20 @@ def test_dendrites_come_back_as_they_were(tmp_path, models, name):
         own = [p for branch in other.branches for p in branch.parameters() if id(p) not in base]
         assert not any(p.requires_grad for p in own) or name not in FROZEN
         assert [t.requires_grad for t in other.t] == [not spec.silent for spec in other.specs]
+
+
+@pytest.mark.parametrize("kind", ["copy", "lean", "sparse"])
+def test_a_set_of_some_neurons_comes_back(tmp_path, bank, kind):
+    """As growth chooses it where few neurons are worth a dendrite: m units and a matrix to the neurons."""
+    model = net()
+    attach(model, DendriteConfig(layers="all" if kind != "copy" else "head"))
+    for number, layer in enumerate(dendritic_layers(model).values()):
+        some = rows(empty_branch(layer.base, Spec(kind=kind, fan_in=2)), torch.tensor([[1], [2]]))
+        layer.add(some, torch.zeros(*neurons(layer.base), 0), Spec(kind=kind, fan_in=2, units=1))
+        torch.nn.init.normal_(layer.t[-1], generator=torch.Generator().manual_seed(number))
+    save(tmp_path, model)
+    x = torch.from_numpy(bank.validation)
+    assert torch.equal(predict(load_checkpoint(tmp_path).model, x), predict(model, x))
 
 
 def test_an_echo_still_shares_its_weights(tmp_path, models):
