@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,7 +70,7 @@ def grow(
     """
     if most_epochs < 1:
         raise ConfigError(f"most_epochs is at least 1; got {most_epochs}")
-    if not callable(train_batches) and iter(train_batches) is train_batches:
+    if isinstance(train_batches, Iterator):
         raise ConfigError("train_batches can be read only once; give a DataLoader, a list, or a function")
     example = next(open_source(train_batches), None)
     if example is None:

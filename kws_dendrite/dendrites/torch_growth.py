@@ -126,7 +126,7 @@ class Material:
                 "take mode 'gradient', which needs neither"
             )
         for name, source in (("train_batches", self.training), ("held_out_batches", self.held_out)):
-            if source is not None and not callable(source) and iter(source) is source:
+            if isinstance(source, Iterator):
                 raise ConfigError(
                     f"{name} can be read only once; give a DataLoader, a list, or a function that gives the batches"
                 )
