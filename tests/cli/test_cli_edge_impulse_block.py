@@ -148,8 +148,7 @@ def test_every_form_of_labels(tmp_path, block, form, classes, features, says):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [one_hot, from_zero, from_one, four_columns])
-@pytest.mark.parametrize("features", [650, 624])
-@pytest.mark.parametrize("classes", [3, 12])
+@pytest.mark.parametrize(("features", "classes"), [(650, 12), (624, 3)])
 def test_every_form_in_a_process_of_its_own(tmp_path, form, features, classes):
     rows = {"train": 24 * classes, "test": 6 * classes}
     arrays = Arrays(tmp_path / "data", classes=classes, features=features, form=form, rows=rows)
