@@ -25,7 +25,7 @@ from kws_dendrite.dendrites.torch_growth import (
     loss_of,
 )
 from kws_dendrite.dendrites.torch_places import Place, standing_still, tensors
-from kws_dendrite.dendrites.torch_structure import restore, structure
+from kws_dendrite.dendrites.torch_structure import restore, shrink, structure
 from kws_dendrite.dendrites.torch_survey import InPlace, Wanted, check_model, survey
 from kws_dendrite.errors import KwsDendriteError
 
@@ -146,7 +146,9 @@ def _look(
     if config.mode != "sham":
         notes.add(*_gradients(net, batch, loss))
     notes.add(*_train(net, batch, loss))
-    fresh = restore(copy.deepcopy(model), structure(net), net.state_dict())
+    fresh = copy.deepcopy(model)
+    shrink(fresh, {})  # it may have grown before
+    fresh = restore(fresh, structure(net), net.state_dict())
     difference = largest_difference(_outputs(net, batch), _outputs(fresh, batch))
     notes.add(difference == 0, f"the state dict, restored into a fresh model, gives the same (within {difference:g})")
     here, merged = _outputs(net, batch), merge(net)

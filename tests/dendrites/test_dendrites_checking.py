@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch_models import MODELS, attention, batch, loss, mlp, residual, same, state
+from torch_models import MODELS, attention, batch, grown, loss, mlp, residual, same, state
 
 from kws_dendrite.dendrites import DendriteConfig, checking, merge, quick_check
 from kws_dendrite.dendrites.torch_growth import count
@@ -43,6 +43,14 @@ def test_it_says_which_layers_cannot_and_why():
     assert quick_check(residual(inplace=True), batch((2, 7, 6)), loss, in_place="copy").cannot == {}
     report = quick_check(attention(), batch((9, 5)), loss)
     assert "reads its weights itself" in str(report)
+
+
+def test_a_grown_model_is_checked_too():
+    model, _ = grown("residual", steps=1, mode="growth")
+    before = state(model)
+    report = quick_check(model.train(), batch((2, 7, 6)), loss, DendriteConfig(mode="growth", candidates=2))
+    assert report.ok, str(report)
+    assert same(state(model), before)
 
 
 def test_no_layer_left_is_not_ok():
