@@ -27,7 +27,7 @@ from kws_dendrite.dendrites.torch_growth import (
 from kws_dendrite.dendrites.torch_places import Place, standing_still, tensors
 from kws_dendrite.dendrites.torch_structure import restore, shrink, structure
 from kws_dendrite.dendrites.torch_survey import InPlace, Wanted, check_model, survey
-from kws_dendrite.errors import KwsDendriteError
+from kws_dendrite.errors import ConfigError, KwsDendriteError
 
 DENDRITES = 3
 BATCHES = 4  # copies of the one batch, for modes that train candidates
@@ -87,6 +87,8 @@ def quick_check(
         DataError: the batch is none.
     """
     start = time.perf_counter()
+    if not callable(loss):
+        raise ConfigError(f"the check trains a little and needs a loss(outputs, targets); got {loss!r}")
     config = replace(config or DendriteConfig(), candidate_epochs=1, significance=0.0, held_out=0.2, probe=())
     if config.insertion == "start":
         config = replace(config, insertion="converged")

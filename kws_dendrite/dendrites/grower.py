@@ -149,6 +149,11 @@ class Grower:
         train_batches: Source | None = None,
         held_out_batches: Source | None = None,
     ) -> None:
+        if not isinstance(config, GrowerConfig):
+            raise ConfigError(
+                "config is a GrowerConfig, which says whether a higher or a lower score is better; a DendriteConfig "
+                f"goes into its `dendrite`; got a {type(config).__name__}"
+            )
         self.model, self.config = model, config
         growth = config.dendrite
         self.material = Material(batch, loss, train_batches, held_out_batches, config.warm_up, config.candidate_batches)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kws_dendrite.dendrites.grower import Grower, GrowerConfig, Step
 from kws_dendrite.dendrites.torch_growth import LossFunction, Source, TorchBatch, call, open_source
 from kws_dendrite.dendrites.torch_places import tensors
-from kws_dendrite.dendrites.torch_survey import Wanted
+from kws_dendrite.dendrites.torch_survey import Wanted, check_model
 from kws_dendrite.errors import ConfigError, DataError
 
 Validate = Callable[[nn.Module], Any]  # a score, or a score and every clip's loss
@@ -75,12 +75,13 @@ def grow(
     example = next(open_source(train_batches), None)
     if example is None:
         raise DataError("train_batches gave no batch; give at least one pair of inputs and targets")
+    check_model(model)
     net = model if in_place else copy.deepcopy(model)
-    factors = config.dendrite.probe
+    factors = config.dendrite.probe if isinstance(config, GrowerConfig) else ()
     grower = Grower(
         net,
         example,
-        replace(config, dendrite=replace(config.dendrite, probe=())),
+        replace(config, dendrite=replace(config.dendrite, probe=())) if factors else config,
         layers=layers,
         skip=skip,
         loss=loss,

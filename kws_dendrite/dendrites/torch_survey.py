@@ -93,12 +93,12 @@ def check_model(model: nn.Module) -> None:
     Raises:
         ConfigError: it is not; says what to grow instead.
     """
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"the model is a torch.nn.Module; got a {type(model).__name__}")
     if isinstance(model, torch.jit.ScriptModule):
         raise ConfigError("a scripted model's layers cannot be replaced; grow the model it was made from")
     if isinstance(getattr(model, "_orig_mod", None), nn.Module):
-        raise ConfigError(
-            "a compiled model keeps its first layers; grow the model first, then compile"
-        )
+        raise ConfigError("a compiled model keeps its first layers; grow the model first, then compile")
     if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
         raise ConfigError("the model has lazy layers that have no weights yet; run a batch through it first")
     if plain.is_plain(model):

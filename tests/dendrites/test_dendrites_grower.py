@@ -15,8 +15,10 @@ from kws_dendrite.dendrites import (
     GrowerConfig,
     Report,
     dendritic_layers,
+    grow,
     merge,
     parameter_groups,
+    quick_check,
     restore,
     structure,
 )
@@ -362,6 +364,16 @@ def test_a_restored_model_grows_on():
 def test_settings_that_cannot_be(settings, named):
     with pytest.raises(ConfigError, match=named):
         GrowerConfig(**{"better": "higher", **settings})
+
+
+def test_what_is_no_model_and_what_is_no_config():
+    for build in (Grower, lambda m, b, c: grow(m, [b], None, loss, None, c)):
+        with pytest.raises(ConfigError, match="config is a GrowerConfig"):
+            build(mlp(), batch(SHAPE), DendriteConfig())
+        with pytest.raises(ConfigError, match=r"a torch.nn.Module; got a str"):
+            build("model", batch(SHAPE), GrowerConfig("higher"))
+    with pytest.raises(ConfigError, match="needs a loss"):
+        quick_check(mlp(), batch(SHAPE), None)
 
 
 def test_a_probe_needs_the_optimiser():
