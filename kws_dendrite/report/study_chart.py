@@ -19,7 +19,8 @@ from kws_dendrite.report.wording import tick
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B4513", "#4B0082")
 GREYS = ("#111111", "#555555", "#7a7a7a", "#999999", "#b0b0b0")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-SHAPES = ("o", "s", "^", "D", "v", "P", "X", "*")
+SHAPES = ("o", "s", "^", "D", "v", "P", "X")  # one fewer than colours, so that no pair comes again soon
+LEGEND = 170  # characters on a line of the legend
 Values = Mapping[str, Any]
 
 
@@ -39,7 +40,8 @@ def draw_accuracy(results: Values, kind: str = "png") -> bytes:
         low, high = left.get_ylim()  # a t interval of few seeds may leave what an accuracy can be
         left.set_ylim(max(0, low), min(100, high))
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+        columns = max(1, min(4, LEGEND // (max(map(len, labels)) + 8)))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
         return _rendered(figure, kind)
 
 
@@ -120,7 +122,7 @@ def styles(results: Values) -> dict[str, dict[str, Any]]:
 
 def _panel(axes: Axes, results: Values, key: str) -> None:
     unit = 1000 if key == "macs" else 1
-    values = [row[key] / unit for row in results["rows"]]
+    values = [row[key] / unit for row in results["rows"] if not row["base_of"]]
     for arm, look in styles(results).items():
         rows = sorted((row for row in results["rows"] if row["arm"] == arm), key=lambda row: row[key])
         x = [row[key] / unit for row in rows]

@@ -139,6 +139,11 @@ def test_the_strict_comparison_is_that_with_the_best_plain_net(results):
     assert [one["against"] for one in strict(results)] == ["restarted-1400", "plain-700"]
 
 
+def test_many_arms_look_different(results):
+    results["rows"] = [make_row(f"arm{number}", 700, 0.8) for number in range(30)]
+    assert len({(look["color"], look["marker"]) for look in styles(results).values()}) == 30
+
+
 def test_arms_look_different(results):
     looks = styles(results)
     assert len({(look["color"], look["marker"]) for look in looks.values()}) == 4
