@@ -2,21 +2,26 @@
 
 import dataclasses
 import importlib
+import itertools
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
 
 from kws_dendrite.cli.main import COMMANDS, GROUPS
+from kws_dendrite.cli.train import growth_plan
 from kws_dendrite.dendrites import DendriteConfig
+from kws_dendrite.dendrites.config import KINDS, MODES, Objective
 from kws_dendrite.frontend import LogMelConfig, MfccConfig, MfeConfig
 from kws_dendrite.models import FAMILIES
+from kws_dendrite.settings import parse_assignments
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / name for name in ("README.md", "datasets.md", "NOTICE")]
+PAGES = [ROOT / name for name in ("README.md", "datasets.md", "NOTICE", "docs/dendrites.md")]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 OPENING_LINES = 15
 NOT_FOR_READERS = (r"/work\b", r"\bshared/", r"\bissue\s*#?\d", r"#\d+\b", r"\bsession\b", r"\bagents?\b")
@@ -77,6 +82,23 @@ def test_each_setting_that_is_named_exists():
         assert f"`{family}`" in README
 
 
+def test_dendrites_are_described_whole():
+    """Every kind, mode and objective has its row; every setting that is named exists; the examples are understood."""
+    page = (ROOT / "docs" / "dendrites.md").read_text(encoding="utf-8")
+    fields = {field.name for field in dataclasses.fields(DendriteConfig)}
+    for name in (*KINDS, *MODES, *get_args(Objective)):
+        assert re.search(rf"^\| `{name}`( \(control\))? \|", page, re.MULTILINE), name
+    assert set(re.findall(r"`(?:--growth )?(\w+)=", page)) | set(re.findall(r"--growth (\w+)=", page)) <= fields
+    for line in command_lines(page):
+        name, *arguments = shlex.split(line, comments=True)[1:]
+        commands()[name].make_context(name, [*arguments])
+        settings = parse_assignments(part for word, part in itertools.pairwise(arguments) if word == "--growth")
+        growth_plan(arguments[arguments.index("--dendrites") + 1], settings)
+    for name in re.findall(r"`(\w+)`", page[page.index("Each is a function of its own") : page.index("## Examples")]):
+        modules = ("kws_dendrite.dendrites", "kws_dendrite.training.growth")
+        assert any(hasattr(importlib.import_module(module), name) for module in modules), name
+
+
 def test_each_make_target_that_is_named_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"^    make ([\w-]+)", README, re.MULTILINE)):
@@ -95,8 +117,9 @@ def test_each_link_leads_somewhere(page):
         if target.startswith(("http://", "https://")) or target.endswith(".png"):
             continue
         path, _, anchor = target.partition("#")
-        assert not path or (ROOT / path).exists(), target
-        assert not anchor or anchor in anchors(text), target
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there.read_text(encoding="utf-8")), target
 
 
 @pytest.mark.skipif(not (ROOT / "docs" / "results").is_dir(), reason="the results have not been added yet")

@@ -74,7 +74,7 @@ def test_another_setting_is_refused_by_name(searched, options, more, says):
     [
         (
             ["--arms", "plain,dendritic"],
-            "arms are some of plain, gradient, perforated, each once; got plain, dendritic",
+            "arms are some of plain, gradient, perforated, growth, each once; got plain, dendritic",
         ),
         (["--arms", ""], "got none"),
         (["--trials", 0], "trials and members are at least 1"),
