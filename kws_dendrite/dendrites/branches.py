@@ -86,7 +86,7 @@ class Plateau(nn.Module):
         return window_max(rows, self.taps).view(P, C, B, W, T).transpose(3, 4)
 
 
-class _FewInputs(nn.Module):
+class FewInputs(nn.Module):
     """Weights (P, C, n) of the n inputs (P, C, n) that each neuron keeps; the others are 0 and stay it."""
 
     def keep(self, members: int, outputs: int, inputs: int, fan_in: int) -> None:
@@ -102,7 +102,7 @@ class _FewInputs(nn.Module):
         return empty.scatter(2, self.index, self.values)
 
 
-class SparsePointwise(_FewInputs, Pointwise):
+class SparsePointwise(FewInputs, Pointwise):
     """A pointwise convolution of few inputs a neuron. Folds dense: TFLite Micro has no kernel that skips zeros."""
 
     def __init__(self, members: int, inputs: int, outputs: int, fan_in: int, stride: int) -> None:
@@ -111,7 +111,7 @@ class SparsePointwise(_FewInputs, Pointwise):
         self.keep(members, outputs, inputs, fan_in)
 
 
-class SparseDense(_FewInputs, Dense):
+class SparseDense(FewInputs, Dense):
     """A dense layer of few inputs a neuron; folds dense as well."""
 
     def __init__(self, members: int, inputs: int, outputs: int, fan_in: int) -> None:
@@ -282,12 +282,12 @@ def draw(branch: nn.Module, base: nn.Module, x: Tensor, generators: list[torch.G
                 shape = parameter.shape[1:]
                 noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
                 parameter.copy_(noise)
-        if isinstance(module, (_FewInputs, torch_branches.FewInputs)):
+        if isinstance(module, (FewInputs, torch_branches.FewInputs)):
             module.index.copy_(_strongest(base, x, module))
     calibrate(branch, x)
 
 
-def _strongest(base: nn.Module, x: Tensor, few: _FewInputs | torch_branches.FewInputs) -> Tensor:
+def _strongest(base: nn.Module, x: Tensor, few: FewInputs | torch_branches.FewInputs) -> Tensor:
     """The inputs (P, C, n) with the most to say to each neuron: |weight| times the input's root mean square."""
     whole = base.pointwise if isinstance(base, SeparableBn) else base.conv if isinstance(base, ConvBn) else base
     weight = torch_layers.input_weight(base) if torch_layers.is_plain(base) else whole.weight

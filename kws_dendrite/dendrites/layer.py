@@ -194,8 +194,10 @@ class Dendritic(nn.Module):
 
 
 def keeps_channels(base: nn.Module) -> bool:
-    """Whether neuron c of a temporal layer has a channel c of the input to look at."""
-    return isinstance(base, SeparableBn) and base.pointwise.weight.shape[1] == base.pointwise.weight.shape[2]
+    """Whether neuron c of a temporal layer has a channel c of the input to look at, frame by frame."""
+    if not isinstance(base, SeparableBn) or base.depthwise.stride > 1:
+        return False
+    return base.pointwise.weight.shape[1] == base.pointwise.weight.shape[2]
 
 
 def join(z: Tensor, t: Tensor, a: Tensor, spec: Spec) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kws_dendrite import __version__
 from kws_dendrite.dendrites import Dendritic, Spec, dendritic_layers
-from kws_dendrite.dendrites.branches import PooledDense, empty_branch, neurons
+from kws_dendrite.dendrites.branches import FewInputs, PooledDense, empty_branch, neurons
 from kws_dendrite.dendrites.config import KINDS, DendriteActivation, Join
 from kws_dendrite.dendrites.places import join_pool
 from kws_dendrite.errors import CheckpointError, ConfigError
@@ -194,3 +194,9 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
     with torch.no_grad():
         for name, place in expected.items():
             place.copy_(tensors[name])
+    for name, module in model.named_modules():
+        if isinstance(module, FewInputs) and not ((module.index >= 0) & (module.index < module.inputs)).all():
+            raise CheckpointError(
+                f"'{name}.index' in {folder / WEIGHTS} names inputs beyond the {module.inputs} that the layer has: "
+                "the weights belong to another model"
+            )

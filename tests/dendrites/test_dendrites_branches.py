@@ -147,6 +147,17 @@ def test_temporal_looks_back_and_ahead_on_its_own_channel(width):
     torch.testing.assert_close(branch(x), expected / np.sqrt(1 + 1e-5))
 
 
+@pytest.mark.parametrize(("stride", "own"), [(1, True), (2, False)])
+def test_temporal_reads_the_layers_input_where_frames_and_channels_are_kept(stride, own):
+    base = SeparableBn(
+        DepthwiseTime(P, C, 3, seeded(1), stride=stride), Pointwise(P, C, C, seeded(2)), BatchNorm(P, C), dilation=1
+    )
+    assert keeps_channels(base) is own
+    layer, x = Dendritic(base.eval()), randn(P, C, B, T, 1)
+    layer.add(calibrated(base, SPECS["temporal"], x), torch.zeros(P, C, 0), SPECS["temporal"])
+    assert layer(x).shape == base(x).shape
+
+
 @pytest.mark.parametrize("taps", [1, 3, 5, 7, 9, 31])
 def test_a_plateau_is_the_largest_near_by(taps):
     x = randn(P, C, B, T, 2, seed=3)

@@ -327,6 +327,15 @@ def test_missing_and_extra_tensors_are_named(stored):
     refused(stored, "holds 'tail.weight'")
 
 
+def test_inputs_that_a_sparse_dendrite_cannot_have_are_named(tmp_path, models):
+    save(tmp_path, *models["sparse, add"])
+    tensors = load_file(tmp_path / WEIGHTS)
+    for wrong in (-1, F + 1, 10**12):
+        tensors["stem.branches.0.conv.index"][0, 0, 0] = wrong
+        save_file(tensors, tmp_path / WEIGHTS)
+        refused(tmp_path, rf"'stem.branches.0.conv.index' .* names inputs beyond the {F}")
+
+
 def test_a_refused_checkpoint_is_left_as_it_is(stored):
     content = (stored / WEIGHTS).read_bytes()[:-1]
     (stored / WEIGHTS).write_bytes(content)
