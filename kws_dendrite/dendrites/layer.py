@@ -98,17 +98,9 @@ class Sources:
 class Dendritic(nn.Module):
     """`base` with D sets of dendrites, none at first: whatever `base` maps."""
 
-    def __init__(
-        self,
-        base: nn.Module,
-        activation: DendriteActivation = "relu",
-        *,
-        cascade: bool = False,
-        layout: Layout | None = None,
-    ) -> None:
+    def __init__(self, base: nn.Module, *, cascade: bool = False, layout: Layout | None = None) -> None:
         super().__init__()
         self.base = base
-        self.activation: DendriteActivation = activation
         self.with_cascade = cascade
         self.layout = layout or Layout()
         self.branches = nn.ModuleList()
@@ -162,12 +154,11 @@ class Dendritic(nn.Module):
         a = activate(u, spec.activation)
         return branch.pool(a) if spec.kind == "pool" else a
 
-    def add(self, branch: nn.Module, cascade: Tensor, spec: Spec | None = None, *, frozen: bool | None = None) -> None:
+    def add(self, branch: nn.Module, cascade: Tensor, spec: Spec) -> None:
         """Take `branch` as the next set of dendrites, with t = 0: the layer's function stays the same.
 
-        `cascade` is (P, C, D) for the D sets that are there already. Without a `spec` it is a copy of the layer.
+        `cascade` is (P, C, D) for the D sets that are there already.
         """
-        spec = spec or Spec(activation=self.activation, frozen=bool(frozen))
         # Beside the base's weights it has to follow their device and type.
         like = next(self.base.parameters())
         P, C = cascade.shape[:2]

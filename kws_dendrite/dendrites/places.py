@@ -38,7 +38,7 @@ def attach(model: nn.Module, config: DendriteConfig) -> list[str]:
         join_pool(model)
     for name, module in list(_candidates(model, config)):
         parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, Dendritic(module, config.activation, cascade=config.cascade))
+        setattr(model.get_submodule(parent), child, Dendritic(module, cascade=config.cascade))
     names = list(dendritic_layers(model))
     if not names:
         raise ConfigError(f"the model has no layer for dendrites={config.layers!r}; take another setting of layers")

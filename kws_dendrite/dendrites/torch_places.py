@@ -50,7 +50,7 @@ def wrap(model: nn.Module, places: Sequence[Place], config: DendriteConfig) -> N
         if place.norm:
             base = nn.Sequential(base, model.get_submodule(place.norm))
             put(model, place.norm, nn.Identity())
-        layer = Dendritic(base, config.activation, cascade=config.cascade, layout=plain.layout(base, place.norm))
+        layer = Dendritic(base, cascade=config.cascade, layout=plain.layout(base, place.norm))
         for module in layer.modules():  # what is new has the layer's mode; a BatchNorm held still stays so
             if module not in there:
                 module.training = plain.split(base)[0].training
