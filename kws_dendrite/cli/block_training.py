@@ -55,6 +55,12 @@ class Plan:
     restarts: int = 0
 
 
+def default_plan(bank: FeatureBank) -> Plan:
+    """The default net: of about the size and kind that a search comes to."""
+    _, T, F = bank.validation.shape
+    return Plan(configure_model("separable", {}, T, F, len(bank.labels), bank.frontend), LEARNING_RATE)
+
+
 def plan_one(settings: Settings, bank: FeatureBank) -> Plan:
     """The plan that the parameters ask for in mode "train".
 
@@ -104,8 +110,8 @@ def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say
         if fitting:
             picked = pick(results, limit)
             say(
-                f"picked trial {picked.number} ({picked.arm}): {picked.parameters:,} parameters, validation accuracy "
-                f"{picked.validation_accuracy:.1%}, the best of {len(fitting)} within {limit:,}"
+                f"picked trial {picked.number + 1} ({picked.arm}): {picked.parameters:,} parameters, validation "
+                f"accuracy {picked.validation_accuracy:.1%}, the best of {len(fitting)} within {limit:,}"
             )
             return _plan_of(picked, search)
     architecture = widest_plain(bank, limit)

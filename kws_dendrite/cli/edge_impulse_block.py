@@ -77,12 +77,14 @@ def run(arguments: Sequence[str]) -> int:
             say(f"warning: {settings.out} holds {name}, which is not of this run and which Studio would convert, too")
         bank, clock = _read(settings)
 
-        from kws_dendrite.cli.block_training import plan_by_search, plan_one, train_plan
+        from kws_dendrite.cli.block_training import default_plan, plan_by_search, plan_one, train_plan
 
-        plan = plan_by_search(settings, bank, clock, say) if settings["mode"] == SEARCH else plan_one(settings, bank)
-        trained = threading.Event()
+        searching, trained = settings["mode"] == SEARCH, threading.Event()
+        plan = default_plan(bank) if searching else plan_one(settings, bank)
         _rehearse(converter, plan, bank, clock, trained)
         try:
+            if searching:
+                plan = plan_by_search(settings, bank, clock, say)
             result = train_plan(plan, settings, bank, clock, say)
         finally:
             trained.set()
