@@ -55,9 +55,14 @@ def history(rng: np.random.Generator, members: int = 5, cycle: int = 18) -> tupl
             })  # fmt: skip
         if step:
             growth.append({
-                "epoch": start, "dendrites": step, "kind": "perforated", "accepted": accepted,
+                "epoch": start, "dendrites": step, "kind": "growth", "accepted": accepted,
                 "loss_before": 0.37 - 0.02 * step, "loss_after": 0.35 - (0.02 * step if accepted else 0.01),
                 "scores": {"stem": 0.21, "block.pointwise": 0.34, "head": 0.12},
+                "chosen": {
+                    "stem": {"kind": "lowrank", "units": 3, "gain": 0.031, "significance": 6.2},
+                    "head": {"kind": "lean", "units": 0, "gain": 0.012, "significance": 4.1},
+                },
+                "standard_error": 0.004, "learning_rate": 0.01 if step == 2 else None,
             })  # fmt: skip
     return entries, growth
 
