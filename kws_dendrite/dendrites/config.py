@@ -34,9 +34,9 @@ class DendriteConfig:
     kind: what a dendrite computes. "copy" of the layer; "lean", a copy of its last linear map alone, on the same
         input; "sparse", of the `fan_in` inputs that matter most to the neuron; "temporal", `taps` taps over time at
         `dilation` on one channel; "plateau", the neuron's own largest output within `taps` frames, held as a dendrite's
-        plateau potential holds its neuron, at the price of t alone; "echo", the layer's own weights at
-        `dilation`, behind a BatchNorm of its own; "lowrank", `rank` units a layer that reach every
-        neuron; "pool", at the head, the nonlinearity before the pool; "any" lets growth choose by gain for the price.
+        plateau potential holds its neuron, at the price of t alone; "echo", the layer's own weights at `dilation`,
+        behind a BatchNorm of its own; "lowrank", `rank` units a layer that reach every neuron; "pool", at the head, the
+        nonlinearity before the pool; "any" lets growth choose by gain for the price.
     join: added to the neuron, or "gate": z * (1 + t * a).
     activation: the dendrite's own nonlinearity.
     cascade: later dendrites of a neuron see earlier ones (kinds with one dendrite a neuron, "pool" aside).

@@ -5,6 +5,7 @@ Each piece is a function of its own, explicit about its randomness, with no stat
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,11 +29,11 @@ class StepReport:
 
     Attributes:
         scores: objective of every neuron's best candidate, mean over neurons and members, by layer (and kind where
-            there are several).
+            there are several); None where they diverged.
         chosen: by layer: kind, units (0: one dendrite a neuron), estimated gain in nats a clip, significance.
     """
 
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float | None] = field(default_factory=dict)
     chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -96,12 +97,11 @@ def grow_step(
     else:
         choices = take_all(pools, config)
     several = len({(pool.layer, pool.spec.kind) for pool in pools}) > len({pool.layer for pool in pools})
-    scores = {
-        f"{pool.layer}.{pool.spec.kind}" if several else pool.layer: score(
-            pool.smoothed.read(), config.objective
-        ).amax(1).mean().item()
-        for pool in pools
-    }
+    scores: dict[str, float | None] = {}
+    for pool in pools:
+        best = score(pool.smoothed.read(), config.objective).amax(1).mean().item()
+        name = f"{pool.layer}.{pool.spec.kind}" if several else pool.layer
+        scores[name] = best if math.isfinite(best) else None
     insert(model, choices)
     return StepReport(scores, _described(choices))
 
@@ -129,4 +129,3 @@ def _described(choices: list[Choice]) -> dict[str, dict[str, Any]]:
         }
         for choice in choices
     }
-

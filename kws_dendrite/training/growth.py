@@ -64,7 +64,7 @@ class GrowthStep:
     accepted: bool
     loss_before: float
     loss_after: float | None
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float | None] = field(default_factory=dict)
     chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
     standard_error: float | None = None
     learning_rate: float | None = None

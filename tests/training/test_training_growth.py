@@ -641,6 +641,16 @@ def test_a_grown_net_that_diverges_is_rolled_back(bank, monkeypatch):
     assert len(result.history) == QUICK.epochs
 
 
+@pytest.mark.parametrize("plan", [PERFORATED, GROWTH], ids=["perforated", "growth"])
+def test_candidates_that_diverge_do_no_harm(bank, plan):
+    plain = train(net(), bank, QUICK)
+    result = train(net(), bank, QUICK, growth=replace(plan, candidate_learning_rate=1e30))
+    assert np.isfinite(result.best_loss).all()
+    assert np.mean(result.best_loss) <= np.mean(plain.best_loss)
+    assert figures(result.model, bank) == (result.best_loss, result.best_accuracy)
+    json.dumps([step.to_json() for step in result.growth], allow_nan=False)
+
+
 def test_features_that_are_no_numbers_are_one_clear_line(bank):
     train_features = bank.train.copy()
     train_features[:, 0] = np.nan
