@@ -234,7 +234,8 @@ def grow_in_place(
 
     def held_out_batches() -> Iterable[Batch]:
         assert held_out is not None
-        return PopulationBatches(held_out, config, P, seed + 3).epoch()
+        once_each = replace(config, word_balance=0.0)  # a clip that came twice would count as two
+        return PopulationBatches(held_out, once_each, P, seed + 3).epoch()
 
     price = Pricing(model, growth.price)
     return grow_step(model, calibration, epochs, held_out_batches, growth, seed, loss, price)

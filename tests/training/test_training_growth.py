@@ -220,6 +220,23 @@ def test_growth_judges_on_clips_that_it_does_not_train_on(bank, monkeypatch):
     assert not met["train"] & met["judge"]
 
 
+def test_each_held_out_clip_counts_once_whatever_the_words_balance(bank, monkeypatch):
+    judged = []
+
+    def judge(model, pools, batches, *rest):
+        batches = list(batches)
+        judged.extend(tuple(clip.flatten().tolist()) for x, _ in batches for clip in x[0])
+        return original(model, pools, batches, *rest)
+
+    original = step_module.judge_pools
+    monkeypatch.setattr(step_module, "judge_pools", judge)
+    rare = replace(bank, train_words=np.where(np.arange(N) < 3, 1, 0))
+    config = replace(QUICK, word_balance=1.0, shift_frames=0, clean_share=1.0, batch_size=7)
+    grow(net(), rare, config, GROWTH, 0)
+    assert len(judged) == 14  # two batches of the 14 held out
+    assert len(set(judged)) == len(judged)
+
+
 def test_clips_are_split_by_the_seed_alone(bank):
     kept, held = split_clips(bank, 0.25, 3)
     assert kept.train.shape[1] == N - N // 4 and held.train.shape[1] == N // 4
