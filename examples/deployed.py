@@ -6,8 +6,9 @@ A net is trained without some of the training partition's speakers (or taken fro
 it). For each of them, one half of their keyword clips adapts the net, the other half scores it; the clips of the
 validation partition, other people's, say what the adaptation costs everyone else. The test partition is not read.
 
-Arms, of the same epochs on the same clips: fine-tuning all of the net; its head alone, the rest frozen; a dendrite a
-neuron added and all trained; dendrites added and nothing else trained, the deployed weights as they are. Each arm's
+Arms, of the same epochs on the same clips: fine-tuning all of the net; its head alone, or its head and its BatchNorms'
+scales and shifts, the rest frozen; a dendrite a neuron added and all trained; dendrites added and nothing else trained,
+the deployed weights as they are. Each arm's
 learning rate is the one that is best for every fourth of the speakers (accuracy on the new speaker's clips and on
 everyone else's, averaged); the other speakers are reported. Intervals are over those, members averaged.
 """
@@ -37,7 +38,7 @@ from kws_dendrite.training.loop import cross_entropy, predict
 
 SPEAKERS = 24  # those with the most keyword clips
 CHOOSING = 4  # every fourth of them chooses the learning rates
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 BATCH = 16
 SILENCE_AND_UNKNOWN = 2
 GROWN = DendriteConfig(mode="gradient", kind="lean", activation="tanh")
@@ -71,6 +72,7 @@ def of_dendrite(name: str) -> bool:
 ARMS = {
     "fine-tuned": Arm(False, lambda name: True),
     "head alone": Arm(False, lambda name: name.startswith("head")),
+    "norms and head": Arm(False, lambda name: name.startswith("head") or ".norm." in name),
     "dendrites, all trained": Arm(True, lambda name: True),
     "dendrites alone": Arm(True, of_dendrite),
 }
@@ -208,7 +210,7 @@ def report(base: nn.Module, others: tuple[Tensor, Tensor], speakers: list[Speake
         found[name] = np.array(pairs)
         lines.append(f"{name:24} {rate:6g} {interval(found[name][:, 0]):>22} {found[name][:, 1].mean():16.1f}")
     for name in ("dendrites, all trained", "dendrites alone"):
-        for than in ("fine-tuned", "head alone"):
+        for than in ("fine-tuned", "head alone", "norms and head"):
             new, old = (paired_difference(found[name][:, k], found[than][:, k]) for k in (0, 1))
             lines.append(f"{name} less {than}: new speaker {points(new)}, everyone else {points(old)}")
     return "\n".join(lines)

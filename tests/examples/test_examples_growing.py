@@ -113,6 +113,8 @@ def test_a_deployed_net_grows_without_a_change_and_learns_what_it_is_told_to():
         assert any(not deployed.of_dendrite(key) for key in moved) == (name != "dendrites alone")
         if name == "head alone":
             assert moved == {"head.weight", "head.bias"}
+        if name == "norms and head":
+            assert {key.split(".")[-2] for key in moved} == {"head", "norm"}
         assert any(map(deployed.of_dendrite, moved)) == arm.grows
         for one, other in zip(model.buffers(), base.buffers(), strict=False):
             if not arm.grows:
