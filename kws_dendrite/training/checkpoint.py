@@ -24,6 +24,7 @@ from kws_dendrite.models import ModelConfig, build_model, config_from_json, conf
 from kws_dendrite.output import write_bytes, write_json
 
 WEIGHTS, DESCRIPTION, FORMAT = "model.safetensors", "model.json", 2
+READABLE = (1, 2)
 LARGEST_SET = 4096  # of a checkpoint's units, taps, ...: checked before anything is allocated
 
 
@@ -136,8 +137,9 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path.parent} is no checkpoint: it has no {DESCRIPTION}") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is truncated or not JSON ({error}); restore a copy or train again") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not a checkpoint of format {FORMAT}, the one this version reads")
+    if not isinstance(description, dict) or description.get("format") not in READABLE:
+        known = " or ".join(map(str, READABLE))
+        raise CheckpointError(f"{path} is not a checkpoint of format {known}, which this version reads")
     return description
 
 
@@ -159,11 +161,16 @@ def _rebuild_dendrites(model: nn.Module, described: dict[str, Any]) -> None:
         base = model.get_submodule(name)
         layer = Dendritic(base, cascade=bool(settings["cascade"]))
         P, C = neurons(base)
-        for number, fields in enumerate(settings["sets"]):
+        for number, fields in enumerate(settings["sets"] if "sets" in settings else _copies(settings)):
             spec = _spec(fields)
             layer.add(empty_branch(base, spec), torch.zeros(P, C, number), spec)
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, layer)
+
+
+def _copies(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sets of a layer as format 1 had them: copies of the layer, all of one activation."""
+    return [{"activation": settings["activation"], "frozen": bool(frozen)} for frozen in settings["frozen"]]
 
 
 def _spec(fields: dict[str, Any]) -> Spec:

@@ -120,6 +120,23 @@ def test_round_trip_is_exact(tmp_path, models, bank, name):
     assert before == after
 
 
+def test_a_checkpoint_of_format_1_is_read(tmp_path, models, bank):
+    """There every set was a copy of its layer, described by the layer's activation and what is frozen."""
+    model, config = models["perforated"]
+    save(tmp_path, model, config)
+    old = {
+        name: {
+            "activation": layer.specs[0].activation,
+            "cascade": layer.with_cascade,
+            "frozen": [spec.frozen for spec in layer.specs],
+        }
+        for name, layer in dendritic_layers(model).items()
+    }
+    describe(tmp_path, format=1, dendrites=old)
+    x = torch.from_numpy(bank.validation)
+    assert torch.equal(predict(load_checkpoint(tmp_path).model, x), predict(model, x))
+
+
 @pytest.mark.parametrize("name", GROWN)
 def test_dendrites_come_back_as_they_were(tmp_path, models, name):
     save(tmp_path, *models[name])
@@ -228,9 +245,9 @@ def test_truncated_weights_are_named(stored, share):
     [
         ('{"format": 2, "arch', "model.json is truncated or not JSON"),
         ("", "model.json is truncated or not JSON"),
-        ("[1, 2]", "model.json is not a checkpoint of format 2"),
-        ("{}", "model.json is not a checkpoint of format 2"),
-        ('{"format": 1}', "model.json is not a checkpoint of format 2"),
+        ("[1, 2]", "model.json is not a checkpoint of format 1 or 2"),
+        ("{}", "model.json is not a checkpoint of format 1 or 2"),
+        ('{"format": 3}', "model.json is not a checkpoint of format 1 or 2"),
     ],
 )
 def test_descriptions_that_are_none(stored, text, message):
@@ -281,7 +298,7 @@ def test_missing_parts_are_named(stored, key):
         (dendrites("head", kind="sparse", fan_in=1.5), "fan_in is a whole number"),
         (dendrites("head", colour="red"), "does not describe a model"),
         ({"dendrites": {"head": {"sets": []}}}, "lacks 'cascade'"),
-        ({"dendrites": {"head": {"cascade": False}}}, "lacks 'sets'"),
+        ({"dendrites": {"head": {"cascade": False}}}, "lacks 'frozen'"),
         ({"dendrites": {"head": {"cascade": False, "sets": 3}}}, "does not describe a model"),
     ],
 )
