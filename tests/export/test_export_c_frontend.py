@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_frontend import UNDEFINED, Libraries, Library, has_compiler, quantise
+from compiled_frontend import UNDEFINED, Libraries, Library, has_compiler, quantise
 
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.frontend import LogMelConfig, MfccConfig, MfeConfig, compute_float64, feature_shape

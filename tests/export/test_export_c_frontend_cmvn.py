@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
-from c_frontend import Library, has_compiler
+from compiled_frontend import Library, has_compiler
 
 from kws_dendrite.frontend import MfccConfig
 from kws_dendrite.frontend.cmvn import cmvn

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_frontend import Library, quantise, write_sources
+from compiled_frontend import Library, quantise, write_sources
 from small_model import on_device
 
 from kws_dendrite.export.benchmark.count import count_source

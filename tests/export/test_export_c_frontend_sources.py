@@ -5,7 +5,7 @@ import subprocess
 from itertools import product
 
 import pytest
-from c_frontend import STRICT, Library, has_compiler, write_sources
+from compiled_frontend import STRICT, Library, has_compiler, write_sources
 
 from kws_dendrite.errors import ExportError
 from kws_dendrite.export.c.frontend import emit_frontend
