@@ -258,7 +258,27 @@ def _net(net: str, results: list[dict]) -> list[str]:
         lines.append(
             f"| {TITLES[result['name']]} | {np.mean(heard) * 100:.1f} [{low:.1f}, {high:.1f}] | {' | '.join(cells)} |"
         )
-    return [*lines, ""]
+    return [*lines, "", *_in_words(by_name), ""]
+
+
+def _in_words(by_name: dict[str, dict]) -> list[str]:
+    """What the loss is without and with copies as heard, and whether the gain can be told from none."""
+    lines = []
+    for plain, heard in ((CONTROL, "heard"), (USUAL, "both")):
+        if plain in by_name and heard in by_name:
+            (before, after), scores = (
+                [np.array(by_name[name]["accuracy"]["sliced_off"]) for name in (plain, heard)],
+                [np.array(by_name[name]["accuracy"]["clip"]) for name in (plain, heard)],
+            )
+            lost = [100 * float((clip - off).mean()) for clip, off in zip(scores, (before, after), strict=True)]
+            low, high = paired_difference(100 * after, 100 * before).interval
+            told = "above 0" if low > 0 else "below 0" if high < 0 else "not to be told from 0"
+            title = TITLES[plain][0].upper() + TITLES[plain][1:]
+            lines.append(
+                f"* {title}: {lost[0]:.2f} points lost to continuous mode; with copies as heard {lost[1]:.2f}.\n"
+                f"  What the device hears gains {100 * float((after - before).mean()):+.2f} [{low:+.2f}, {high:+.2f}]: {told}."
+            )
+    return lines
 
 
 def _difference(first: list[float], second: list[float]) -> str:
