@@ -274,9 +274,10 @@ def _in_words(by_name: dict[str, dict]) -> list[str]:
             low, high = paired_difference(100 * after, 100 * before).interval
             told = "above 0" if low > 0 else "below 0" if high < 0 else "not to be told from 0"
             title = TITLES[plain][0].upper() + TITLES[plain][1:]
+            gain = 100 * float((after - before).mean())
             lines.append(
                 f"* {title}: {lost[0]:.2f} points lost to continuous mode; with copies as heard {lost[1]:.2f}.\n"
-                f"  What the device hears gains {100 * float((after - before).mean()):+.2f} [{low:+.2f}, {high:+.2f}]: {told}."
+                f"  What the device hears gains {gain:+.2f} [{low:+.2f}, {high:+.2f}]: {told}."
             )
     return lines
 
