@@ -8,9 +8,9 @@ validation partition, other people's, say what the adaptation costs everyone els
 
 Arms, of the same epochs on the same clips: fine-tuning all of the net; its head alone, or its head and its BatchNorms'
 scales and shifts, the rest frozen; a dendrite a neuron added and all trained; dendrites added and nothing else trained,
-the deployed weights as they are. Each arm's
-learning rate is the one that is best for every fourth of the speakers (accuracy on the new speaker's clips and on
-everyone else's, averaged); the other speakers are reported. Intervals are over those, members averaged.
+the deployed weights as they are. Each arm's learning rate is the one that is best for every fourth of the speakers, of
+those rates at which everyone else loses no more than one point, or three; the other speakers are reported. Intervals
+are over those, members averaged.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from kws_dendrite.training.loop import cross_entropy, predict
 SPEAKERS = 24  # those with the most keyword clips
 CHOOSING = 4  # every fourth of them chooses the learning rates
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+LOSSES = (1.0, 3.0)  # points that everyone else may lose
 BATCH = 16
 SILENCE_AND_UNKNOWN = 2
 GROWN = DendriteConfig(mode="gradient", kind="lean", activation="tanh")
@@ -202,17 +203,28 @@ def report(base: nn.Module, others: tuple[Tensor, Tensor], speakers: list[Speake
         f"{'net':24} {'rate':>6} {'new speaker %':>22} {'everyone else %':>16}",
         f"{'as deployed':24} {'':>6} {interval(before):>22} {everyone:16.1f}",
     ]
-    found = {}
-    for name, arm in ARMS.items():
-        rate = max(RATES, key=lambda rate, arm=arm: np.mean([sum(one(base, arm, s, rate, epochs, i, others))
-                                                             for i, s in enumerate(choosing)]))  # fmt: skip
-        pairs = [one(base, arm, speaker, rate, epochs, 100 + i, others) for i, speaker in enumerate(reported)]
-        found[name] = np.array(pairs)
-        lines.append(f"{name:24} {rate:6g} {interval(found[name][:, 0]):>22} {found[name][:, 1].mean():16.1f}")
-    for name in ("dendrites, all trained", "dendrites alone"):
-        for than in ("fine-tuned", "head alone", "norms and head"):
-            new, old = (paired_difference(found[name][:, k], found[than][:, k]) for k in (0, 1))
-            lines.append(f"{name} less {than}: new speaker {points(new)}, everyone else {points(old)}")
+    scores: dict[tuple[str, float, bool], np.ndarray] = {}
+
+    def score(name: str, rate: float, here: bool) -> np.ndarray:
+        """(speakers, 2): accuracy on the new speaker's clips and on everyone else's, of those reported or choosing."""
+        if (name, rate, here) not in scores:
+            group = enumerate(reported, 100) if here else enumerate(choosing)
+            pairs = [one(base, ARMS[name], speaker, rate, epochs, seed, others) for seed, speaker in group]
+            scores[name, rate, here] = np.array(pairs)
+        return scores[name, rate, here]
+
+    for most in LOSSES:
+        lines.append(f"everyone else may lose {most:g} points:")
+        found = {}
+        for name in ARMS:
+            allowed = [r for r in RATES if score(name, r, False)[:, 1].mean() >= everyone - most] or [min(RATES)]
+            rate = max(allowed, key=lambda r, name=name: score(name, r, False)[:, 0].mean())
+            found[name] = score(name, rate, True)
+            lines.append(f"{name:24} {rate:6g} {interval(found[name][:, 0]):>22} {found[name][:, 1].mean():16.1f}")
+        for name in ("dendrites, all trained", "dendrites alone"):
+            for than in ("fine-tuned", "head alone", "norms and head"):
+                new, old = (paired_difference(found[name][:, k], found[than][:, k]) for k in (0, 1))
+                lines.append(f"{name} less {than}: new speaker {points(new)}, everyone else {points(old)}")
     return "\n".join(lines)
 
 
