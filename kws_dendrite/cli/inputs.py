@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from kws_dendrite.data import FeatureBank
+    from kws_dendrite.data import AugmentConfig, FeatureBank
     from kws_dendrite.models import ModelConfig
 
 DataArgument = Annotated[str, typer.Argument(help="A data folder, or 'demo'.", show_default=False)]
@@ -31,6 +31,12 @@ SettingsOption = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A front-end setting, such as num_filters=40; repeatable."),
 ]
 CopiesOption = Annotated[int, typer.Option(min=0, help="Augmented copies of each training clip.")]
+AugmentOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--augment", metavar="NAME=VALUE", help="A setting of augmentation, such as continuous=0.5; repeatable."
+    ),
+]
 CacheOption = Annotated[Path, typer.Option(help="Folder that keeps computed features; it may be deleted any time.")]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out clips that cannot be read.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
@@ -60,6 +66,18 @@ class Choice:
     skip_bad: bool = False
     speaker_pattern: str | None = None
     coefficients: int = DEFAULT_COEFFICIENTS
+    augmentation: tuple[str, ...] = ()
+
+    @property
+    def augment(self) -> AugmentConfig:
+        """What happens to the copies."""
+        from kws_dendrite.data import AugmentConfig
+        from kws_dendrite.settings import parse_assignments, parse_settings
+
+        texts = parse_assignments(self.augmentation)
+        if "copies" in texts:
+            raise ConfigError("the number of copies has an option of its own, --copies; leave copies out of --augment")
+        return parse_settings(AugmentConfig, {"copies": str(self.copies), **texts})
 
 
 def holds_arrays(data: str) -> bool:
@@ -67,16 +85,22 @@ def holds_arrays(data: str) -> bool:
     return (Path(data) / "X_split_train.npy").is_file()
 
 
+def refuse_settings(choice: Choice) -> None:
+    """Say which options make no sense where the features are computed already."""
+    given = {"--keywords": choice.keywords, "--set": choice.settings, "--augment": choice.augmentation}
+    for name, value in given.items():
+        if value:
+            raise ConfigError(f"{choice.data} holds features that are computed already; leave {name} out")
+
+
 def load_features(choice: Choice, console: Console) -> FeatureBank:
     """Clips to features, with a progress bar; or an Edge Impulse block's arrays as they are."""
-    from kws_dendrite.data import AugmentConfig, build_bank, load_block_arrays, load_dataset
+    from kws_dendrite.data import build_bank, load_block_arrays, load_dataset
     from kws_dendrite.frontend import FeatureCache, configure
     from kws_dendrite.settings import parse_assignments
 
     if holds_arrays(choice.data):
-        for name, given in (("--keywords", choice.keywords), ("--set", choice.settings)):
-            if given:
-                raise ConfigError(f"{choice.data} holds features that are computed already; leave {name} out")
+        refuse_settings(choice)
         return load_block_arrays(choice.data, choice.coefficients)
     config = configure(choice.frontend, parse_assignments(choice.settings))
     dataset = load_dataset(choice.data, task_of(choice, config.sampling_freq))
@@ -85,7 +109,7 @@ def load_features(choice: Choice, console: Console) -> FeatureBank:
         bank = build_bank(
             dataset,
             config,
-            AugmentConfig(copies=choice.copies),
+            choice.augment,
             FeatureCache(choice.cache),
             lambda done, total: progress.update(row, completed=done, total=total),
         )

@@ -32,6 +32,7 @@ def search(
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
     copies: inputs.CopiesOption = inputs.DEFAULT_COPIES,
+    augment: inputs.AugmentOption = None,
     cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
     coefficients: inputs.CoefficientsOption = inputs.DEFAULT_COEFFICIENTS,
     seed: inputs.SeedOption = 0,
@@ -72,6 +73,7 @@ def search(
             skip_bad,
             speaker_pattern,
             coefficients,
+            tuple(augment or ()),
         )
         bank = inputs.load_features(choice, console)
         results = run_search(folder, bank, config, console)

@@ -53,10 +53,7 @@ def study(
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
     copies: inputs.CopiesOption = inputs.DEFAULT_COPIES,
-    augmentation: Annotated[
-        list[str] | None,
-        typer.Option("--augment", metavar="NAME=VALUE", help="A setting of augmentation, such as pseudo_unknown=300."),
-    ] = None,
+    augment: inputs.AugmentOption = None,
     cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
     coefficients: inputs.CoefficientsOption = inputs.DEFAULT_COEFFICIENTS,
     seed: inputs.SeedOption = 0,
@@ -104,8 +101,9 @@ def study(
         skip_bad,
         speaker_pattern,
         coefficients,
+        tuple(augment or ()),
     )
-    source = source_of(choice, tuple(augmentation or ()), console)
+    source = source_of(choice, console)
     if plan:
         show_plans(make_plans(source, config), as_json)
         return
@@ -187,24 +185,20 @@ def parse_sizes(text: str) -> tuple[int, ...]:
         raise ConfigError(f"--sizes are whole numbers of parameters, such as 700,1400; got {text!r}") from error
 
 
-def source_of(choice: inputs.Choice, augmentation: tuple[str, ...], console: Console) -> Source:
+def source_of(choice: inputs.Choice, console: Console) -> Source:
     """The data, not read yet; arrays of features are."""
-    from kws_dendrite.data import AugmentConfig, load_block_arrays, load_dataset
-    from kws_dendrite.errors import ConfigError
+    from kws_dendrite.data import load_block_arrays, load_dataset
     from kws_dendrite.frontend import FeatureCache, configure
-    from kws_dendrite.settings import parse_assignments, parse_settings
+    from kws_dendrite.settings import parse_assignments
     from kws_dendrite.study.source import FeatureArrays, Recordings
 
     if inputs.holds_arrays(choice.data):
-        for name, given in (("--keywords", choice.keywords), ("--set", choice.settings), ("--augment", augmentation)):
-            if given:
-                raise ConfigError(f"{choice.data} holds features that are computed already; leave {name} out")
+        inputs.refuse_settings(choice)
         return FeatureArrays(load_block_arrays(choice.data, choice.coefficients), choice.data)
     config = configure(choice.frontend, parse_assignments(choice.settings))
-    augment = parse_settings(AugmentConfig, {"copies": str(choice.copies), **parse_assignments(augmentation)})
     inputs.say(console, "reading the data set")
     dataset = load_dataset(choice.data, inputs.task_of(choice, config.sampling_freq))
-    return Recordings(dataset, config, augment, FeatureCache(choice.cache))
+    return Recordings(dataset, config, choice.augment, FeatureCache(choice.cache))
 
 
 def show_plans(plans: list[RowPlan], as_json: bool) -> None:

@@ -46,6 +46,7 @@ def train(
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
     copies: inputs.CopiesOption = inputs.DEFAULT_COPIES,
+    augment: inputs.AugmentOption = None,
     cache: inputs.CacheOption = inputs.DEFAULT_CACHE,
     coefficients: inputs.CoefficientsOption = inputs.DEFAULT_COEFFICIENTS,
     seed: inputs.SeedOption = 0,
@@ -82,6 +83,7 @@ def train(
             skip_bad,
             speaker_pattern,
             coefficients,
+            tuple(augment or ()),
         )
         bank = inputs.load_features(choice, console)
         _, T, F = bank.validation.shape

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from command_line import TINY, refuse, succeed, tone, untouched, write_arrays, write_clip, write_speech
 
+from kws_dendrite.cli import inputs
+from kws_dendrite.errors import ConfigError
 from kws_dendrite.training.checkpoint import load_checkpoint
 
 
@@ -87,7 +89,7 @@ class TestArrays:
     def test_the_checkpoint_knows_how_to_read_them(self, trained_on_arrays, arrays):
         checkpoint = load_checkpoint(trained_on_arrays)
         assert (checkpoint.config.frames, checkpoint.config.coefficients, checkpoint.config.classes) == (50, 13, 3)
-        assert checkpoint.frontend == {"coefficients": 13}
+        assert checkpoint.frontend["coefficients"] == 13
         outcome = succeed("evaluate", "--model", trained_on_arrays, "--data", arrays, "--split", "validation", "--json")
         report = json.loads(outcome.out)
         assert report["clips"] == 15
@@ -164,3 +166,12 @@ def test_speakers_by_a_pattern(tmp_path):
     pattern = ("--speaker-pattern", r"(?P<speaker>\w+)_nohash")
     succeed("train", folder, "--out", tmp_path / "model", "--cache", tmp_path / "cache", *pattern, *TINY)
     assert load_checkpoint(tmp_path / "model").record["data"]["task"]["speaker_pattern"] == pattern[1]
+
+
+def test_augmentation_is_set_by_name():
+    choice = inputs.Choice("demo", copies=2, augmentation=("continuous=0.5", "snr_db=5,20"))
+    assert (choice.augment.copies, choice.augment.continuous, choice.augment.snr_db) == (2, 0.5, (5, 20))
+    with pytest.raises(ConfigError, match="there is no setting 'continous'"):
+        _ = inputs.Choice("demo", augmentation=("continous=0.5",)).augment
+    with pytest.raises(ConfigError, match="--copies"):
+        _ = inputs.Choice("demo", augmentation=("copies=3",)).augment
