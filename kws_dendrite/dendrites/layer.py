@@ -117,10 +117,14 @@ class Dendritic(nn.Module):
         if not len(self.branches):
             return self.base(x)
         sources = self.sources(x)
-        z = sources.z
-        for j, a in enumerate(self.dendrites(sources)):
-            z = join(z, self.t[j], a, self.specs[j])
+        z = self.joined(sources.z, self.dendrites(sources))
         return self.layout.outside(z.to(sources.z.dtype))  # under autocast t is of a wider type than z
+
+    def joined(self, z: Tensor, dendrites: list[Tensor]) -> Tensor:
+        """z' from z and a_1 .. a_D, in the order in which they were inserted."""
+        for t, a, spec in zip(self.t, dendrites, self.specs, strict=True):
+            z = join(z, t, a, spec)
+        return z
 
     def sources(self, x: Tensor) -> Sources:
         """The layer's input, the last linear map's input, and z without dendrites."""

@@ -48,7 +48,8 @@ class Pool:
 
     def outputs(self, layer: Dendritic, sources: Sources, earlier: list[Tensor]) -> Tensor:
         """(P, K, C, B, ...), or (P, m, 1, B, ...) for units that reach every neuron."""
-        wide = Sources(*(_shown(layer, value, self.size) for value in (sources.x, sources.drive, sources.z)))
+        read = _shown(layer, sources.of(self.spec, keeps_channels(layer.base)), self.size)
+        wide = Sources(read, read, read)  # all that the branch reads, widened once
         earlier = [_shown(layer, value, self.size) for value in earlier]
         a = layer.activate_branch(self.branch, self.spec, self.cascade, wide, earlier)
         if self.spec.units:
@@ -210,7 +211,8 @@ def judge_pools(
 def _each(
     model: nn.Module, layers: dict[str, Dendritic], pools: list[Pool], batch: Batch, loss: Loss, objective: str
 ) -> Iterator[tuple[Pool, Moments]]:
-    """Every pool's moments of one batch. The error of a gate's t is z times the neuron's."""
+    """Every pool's moments of one batch. The error of a gate's t is the neuron's own times what it gates: z with the
+    dendrites that are there."""
     errors = neuron_errors(model, batch, loss)
     shared: dict[str, tuple[Sources, list[Tensor]]] = {}
     for pool in pools:
@@ -222,7 +224,7 @@ def _each(
                 shared[pool.layer] = sources, layer.dendrites(sources)
         sources, earlier = shared[pool.layer]
         if pool.spec.join == "gate":
-            delta = delta * sources.z
+            delta = delta * layer.joined(sources.z, earlier)
         others = None
         if objective == "partial":
             said = zip(layer.t, earlier, layer.specs, strict=True)  # of a set of units, what reaches the neuron
@@ -253,4 +255,3 @@ def _pick(value: Tensor, best: Tensor) -> Tensor:
         return value[torch.arange(len(value)), best[:, 0]]
     index = best.reshape(best.shape[0], 1, best.shape[1], *(1,) * (value.dim() - 3))
     return torch.gather(value, 1, index.expand(-1, -1, -1, *value.shape[3:]))[:, 0]
-

@@ -152,6 +152,23 @@ def test_a_gates_candidates_follow_the_error_of_its_t():
         torch.testing.assert_close(pool.judged.read()["g1"], expected["g1"].detach())
 
 
+def test_a_gate_behind_other_dendrites_gates_what_they_made_of_the_neuron():
+    """z' = (z + t_1 a_1) (1 + t a): d z' / d t at t = 0 is (z + t_1 a_1) a, and no longer z a."""
+    config = replace(PERFORATED, join="gate", kind="lean")
+    model = grow(separable(), DendriteConfig(kind="lean"))
+    pools = drawn(model, config)
+    data = batch()
+    judge_pools(model, pools, [data], config, loss)
+    for pool in pools:
+        x, delta = neuron_errors(model.eval(), data, loss)[pool.layer]
+        layer = dendritic_layers(model)[pool.layer]
+        sources = layer.sources(x)
+        outputs = pool.outputs(layer, sources, layer.dendrites(sources))
+        expected = moments(outputs, delta * layer(x))["g1"].detach()
+        torch.testing.assert_close(pool.judged.read()["g1"], expected)
+        assert not torch.allclose(expected, moments(outputs, delta * sources.z)["g1"])
+
+
 def test_candidates_rise_where_a_nonlinear_feature_explains_the_error():
     """Exclusive or: a linear head at its best errs by half everywhere; one tanh that tells a corner from the others
     correlates with that by sqrt(1/3)."""
