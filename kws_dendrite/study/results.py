@@ -89,15 +89,28 @@ def _compressions(sized: Sequence[Scored]) -> list[Compression]:
     plain = [net for size in sizes if (net := plain_of(sized, size)) is not None]
     best = [net for size in sizes if (net := best_plain_of(sized, size)) is not None]
     found: list[Compression] = []
-    if len({one.row.mean_parameters for one in plain}) < 2:
-        return found
     others = [one for one in sized if not one.row.base_of and all(one is not net for net in plain)]
-    found += compress(others, plain, "plain", np.random.default_rng(1))
+    curve = _one_a_size(plain)
+    if len(curve) < 2:
+        return found
+    found += compress(others, curve, "plain", np.random.default_rng(1))
     if [one.row.name for one in best] != [one.row.name for one in plain]:
         grown = [one for one in sized if not one.row.base_of and not one.row.control]
-        if grown and len({one.row.mean_parameters for one in best}) > 1:
-            found += compress(grown, best, "best plain", np.random.default_rng(1))
+        curve = _one_a_size(best)
+        if grown and len(curve) > 1:
+            found += compress(grown, curve, "best plain", np.random.default_rng(1))
     return found
+
+
+def _one_a_size(nets: Sequence[Scored]) -> list[Scored]:
+    """Of nets with equally many parameters, as neighbouring sizes may have, the one with the best validation
+    accuracy: a curve has one point at each."""
+    best: dict[float, Scored] = {}
+    for net in nets:
+        there = best.setdefault(net.row.mean_parameters, net)
+        if np.mean(net.row.validation_accuracy) > np.mean(there.row.validation_accuracy):
+            best[net.row.mean_parameters] = net
+    return list(best.values())
 
 
 def _row(one: Scored) -> dict[str, Any]:

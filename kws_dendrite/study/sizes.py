@@ -151,7 +151,7 @@ def measure(architecture: ModelConfig, growth: DendriteConfig | None = None) -> 
     model = build_model(architecture, 1)
     if growth is not None and growth.mode != "sham":
         # The same dendrites without a candidate phase: their number is what is asked.
-        same = replace(growth, mode="gradient", insertion="converged", cascade=False)
+        same = replace(growth, mode="gradient", insertion="converged")
         bank = _noise(architecture)
         config = TrainConfig(epochs=1, batch_size=NOISE_CLIPS)
         for step in range(growth.dendrites):

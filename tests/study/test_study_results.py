@@ -115,3 +115,15 @@ def test_nothing_finished_is_said(tmp_path):
         gather(tmp_path / "s")
     with pytest.raises(ConfigError, match="holds no study"):
         gather(tmp_path)
+
+
+def test_two_sizes_that_the_same_net_fits_are_one_point_of_the_curve(tmp_path):
+    make_folder(tmp_path / "s", sizes=(700, 702, 1400))
+    store = RowStore(tmp_path / "s")
+    for row in store.all():
+        if row.size == 702:
+            store.write(replace(row, parameters=(700,) * row.members))
+    found = gather(tmp_path / "s")["compression"]
+    assert {(one["arm"], one["size"]) for one in found if one["reference"] == "plain"} == {
+        (arm, size) for arm in ("plain_restart", "gradient") for size in (700, 702, 1400)
+    }

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from kws_dendrite.dendrites import DendriteConfig
@@ -64,6 +66,16 @@ def test_frozen_dendrites_cost_what_trained_ones_do(mode):
     twice = measure(config, DendriteConfig(dendrites=2)).parameters
     once, none = measure(config, DendriteConfig()).parameters, measure(config).parameters
     assert twice - once == once - none
+
+
+@pytest.mark.parametrize("kind", ["copy", "temporal"])
+def test_what_later_dendrites_read_of_earlier_ones_is_counted(kind):
+    """A cascade's second dendrite has a weight a neuron more, for the first one's output."""
+    config = maker(700)(5)
+    growth = DendriteConfig(dendrites=2, kind=kind, cascade=True)
+    loose = replace(growth, cascade=False)
+    neurons = 3 * 5 + (12 if kind == "copy" else 0)  # stem, two blocks, and the head where it takes the kind
+    assert measure(config, growth).parameters == measure(config, loose).parameters + neurons
 
 
 def test_a_size_below_the_smallest_net_is_refused():
