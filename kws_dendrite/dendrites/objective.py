@@ -42,13 +42,15 @@ def moments(a: Tensor, delta: Tensor, others: Tensor | None = None) -> Moments:
         the clips' gradients; with `others` also their covariances with a (P, K, C, R), delta (P, C, R), each other.
     """
     a, delta = a.flatten(4) if a.dim() > 4 else a[..., None], delta.flatten(3) if delta.dim() > 3 else delta[..., None]
-    a = a - a.mean((-2, -1), keepdim=True)  # (P, K, A, B, L)
-    centred = delta - delta.mean((-2, -1), keepdim=True)  # (P, C, B, L)
     samples = a.shape[-1] * a.shape[-2]
+    # (P, K, A, B, L). Written so that autograd makes nothing as large as a but what it has to: a.mean() and minus
+    # would each have a gradient of that size, and so would the power in square().
+    a = a + a.sum((-2, -1), keepdim=True) / -samples
+    centred = delta - delta.mean((-2, -1), keepdim=True)  # (P, C, B, L)
     g = _cross(a, delta)  # (P, K, C, B)
     found = {
         "covariance": g.sum(-1) / samples,
-        "variance_a": a.square().mean((-2, -1)),
+        "variance_a": (a * a).sum((-2, -1)) / samples,
         "variance_delta": centred.square().mean((-2, -1)),
         "g1": g.mean(-1),
         "g2": g.square().mean(-1),
@@ -65,7 +67,7 @@ def moments(a: Tensor, delta: Tensor, others: Tensor | None = None) -> Moments:
 def _cross(a: Tensor, other: Tensor) -> Tensor:
     """Sum over a clip's samples of a (P, K, A, B, L) times other (P, C, B, L): (P, K, C, B)."""
     if a.shape[2] == other.shape[1]:
-        return torch.einsum("pkcbl,pcbl->pkcb", a, other)
+        return (a * other[:, None]).sum(-1)  # twice as fast as a product of many small matrices
     return torch.einsum("pkbl,pcbl->pkcb", a[:, :, 0], other)
 
 
