@@ -12,6 +12,9 @@ typedef struct {
     int64_t time, taps, before;
 } Window;
 
+INLINE vec splat(float v) { return (vec){0} + v; }
+INLINE vec choose(mask m, vec a, vec b) { return (vec)(((mask)a & m) | ((mask)b & ~m)); }
+
 static int64_t whole(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
 
 INLINE void put(float *padded, const float *x, const Window *d, float outside, int64_t width)
@@ -32,8 +35,7 @@ static int window_forward_rows(const void *job, int64_t begin, int64_t end)
             vec most = load(padded + i);
             for (int64_t k = 1; k < d->taps; k++) {
                 const vec v = load(padded + i + k);
-                const mask above = v > most;
-                most = (vec)(((mask)v & above) | ((mask)most & ~above));
+                most = choose(v > most, v, most);
             }
             store(y + i, most);
         }
@@ -47,24 +49,31 @@ static int window_backward_rows(const void *job, int64_t begin, int64_t end)
 {
     const Window *d = job;
     const int64_t n = whole(d->time), width = n + d->taps - 1;
-    float *padded = calloc(2 * width + 2 * n, sizeof(float));
+    /* Frame j takes from the windows i = j + before - k whose first maximum is their tap k: sums of loads alone, where
+     * adding each window's gradient to overlapping places would wait for every store. */
+    const int64_t lead = d->taps - 1, spread = lead + n + d->taps; /* windows before and behind the row: none */
+    float *padded = calloc(width + 2 * n + 2 * spread, sizeof(float));
     if (!padded) return 1;
-    float *gx = padded + width, *y = gx + width, *gy = y + n;
+    float *y = padded + width, *out = y + n, *gy = out + n, *tap = gy + spread;
     for (int64_t row = begin; row < end; row++) {
         put(padded, d->x + row * d->time, d, -INFINITY, width);
-        memset(gx, 0, width * sizeof(float));
-        memcpy(y, d->y + row * d->time, d->time * sizeof(float)); /* behind the row both stay 0 */
-        memcpy(gy, d->gy + row * d->time, d->time * sizeof(float));
+        memcpy(y, d->y + row * d->time, d->time * sizeof(float)); /* behind the row all stay 0 */
+        memcpy(gy + lead, d->gy + row * d->time, d->time * sizeof(float));
         for (int64_t i = 0; i < n; i += LANES) {
-            const vec most = load(y + i), g = load(gy + i);
-            mask open = most == most;
-            for (int64_t k = 0; k < d->taps; k++) {
-                const mask here = (load(padded + i + k) == most) & open;
-                store(gx + i + k, load(gx + i + k) + keep(g, here));
-                open &= ~here;
-            }
+            const vec most = load(y + i);
+            vec first = splat(-1.0f);
+            for (int64_t k = lead; k >= 0; k--) first = choose(load(padded + i + k) == most, splat((float)k), first);
+            store(tap + lead + i, first);
         }
-        memcpy(d->out + row * d->time, gx + d->before, d->time * sizeof(float));
+        for (int64_t j = 0; j < n; j += LANES) {
+            vec sum = splat(0.0f);
+            for (int64_t k = lead; k >= 0; k--) {
+                const int64_t i = lead + j + d->before - k;
+                sum += keep(load(gy + i), load(tap + i) == splat((float)k));
+            }
+            store(out + j, sum);
+        }
+        memcpy(d->out + row * d->time, out, d->time * sizeof(float));
     }
     free(padded);
     return 0;
