@@ -87,16 +87,24 @@ class Studio:
         self._wait("profiling", self.client.profile())
         return _profile(self.client.pretrained(), device, self.client.said)
 
-    def deploy(self, labels: tuple[str, ...], *, target: str, engine: str) -> bytes:
-        """Build the uploaded model for a deployment target; the archive.
+    def check_target(self, target: str) -> None:
+        """See that the project can be built for a deployment target, before anything is uploaded.
 
         Raises:
-            ConfigError: a target that the project does not have, labels that do not fit the model.
-            ServiceError: as `profile`; or what comes back is no zip archive.
+            ConfigError: it cannot (the nearest are named).
+            ServiceError: refused or not reached.
         """
         targets = self.client.targets()
         if target not in targets:
             raise ConfigError(_unknown("deployment target", target, targets))
+
+    def deploy(self, labels: tuple[str, ...], *, target: str, engine: str) -> bytes:
+        """Build the uploaded model for a deployment target; the archive.
+
+        Raises:
+            ConfigError: labels that do not fit the model.
+            ServiceError: as `profile`; or what comes back is no zip archive.
+        """
         shape = _output(self.client.pretrained())
         if shape is not None and shape != [1, len(labels)]:
             raise ConfigError(

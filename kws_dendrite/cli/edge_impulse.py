@@ -164,6 +164,7 @@ def deploy(
     model, own = read_bundle(bundle), own_row(bundle, device)
     with console.status("Edge Impulse") as status:
         studio = _studio(timeout, status.update)
+        studio.check_target(target)
         found = studio.profile(model.int8.path, device)
         archive = studio.deploy(model.labels, target=target, engine=engine)
     write_bytes(out, archive)

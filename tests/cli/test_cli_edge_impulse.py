@@ -120,6 +120,10 @@ def test_deploy_fetches_the_library(bundle, studio, tmp_path, monkeypatch):
     assert (tmp_path / "export_zip.zip").read_bytes() == ARCHIVE and "export_zip.zip: zip, " in said
     assert studio.bodies["save"]["model"]["labels"] == labels
     refuse("edge-impulse", "deploy", bundle, says="--overwrite")
+    uploads = len(studio.uploads)
+    refuse("edge-impulse", "deploy", bundle, "--target", "arduin", "--overwrite", says="nearest: arduino")
+    refuse("edge-impulse", "deploy", bundle, "--device", "esp", "--overwrite", says="nearest: espressif-esp32")
+    assert len(studio.uploads) == uploads  # the project's model is as it was
     out = tmp_path / "there" / "library.zip"
     printed = json.loads(succeed("edge-impulse", "deploy", bundle, "--out", out, "--engine", "tflite", "--json").out)
     assert printed["written"] == {"file": str(out), "bytes": len(ARCHIVE), "target": "zip", "engine": "tflite"}
