@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from kws_dendrite.errors import DataError
 from kws_dendrite.study.comparison import Scored
@@ -100,6 +101,7 @@ def compress(
     The plain nets' accuracies are made non-decreasing in their parameters, then joined by straight lines over the
     logarithm of the parameters. For the intervals seeds and clips are drawn with replacement, the same ones for every
     net (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2007), 386-411); each draw has its own curve.
+    Draws of seeds are stretched about the mean by `widening`.
 
     Raises:
         DataError: fewer than two plain nets, or two of the same size: no curve.
@@ -153,6 +155,7 @@ def _draw(nets: Sequence[Scored], rng: np.random.Generator, draws: int) -> np.nd
     if P < 2:
         return None
     seeds = rng.multinomial(P, np.full(P, 1 / P), size=draws) / P  # (draws, P)
+    seeds = 1 / P + widening(P) * (seeds - 1 / P)
     if any(one.correct is None for one in nets):
         return np.stack([seeds @ one.accuracies[:P] for one in nets], 1)
     N = nets[0].correct.shape[1]
@@ -164,6 +167,16 @@ def _draw(nets: Sequence[Scored], rng: np.random.Generator, draws: int) -> np.nd
             by_clip = block @ one.correct[:P].astype(np.float32)  # (block, N)
             found[first : first + BLOCK, place] = np.einsum("bn,bn->b", by_clip, clips)
     return found
+
+
+def widening(P: int) -> float:
+    """By what draws of P seeds have to be stretched so that percentiles of their means lie where Student's t has them.
+
+    Drawn from P values, means vary by sqrt((P - 1) / P) of what they should, and percentiles know nothing of the
+    uncertain deviation: of ten seeds an interval of 95 % holds 90 %, of three 73 %. After Hesterberg, "What Teachers
+    Should Know About the Bootstrap", The American Statistician 69 (2015), 371-386, on expanded percentile intervals.
+    """
+    return float(math.sqrt(P / (P - 1)) * special.stdtrit(P - 1, 0.975) / special.ndtri(0.975))
 
 
 def _quantiles(values: np.ndarray) -> tuple[float, float]:

@@ -56,6 +56,20 @@ def test_half_the_parameters_at_equal_accuracy_is_a_factor_of_two():
     assert one.gain_interval[0] < one.gain < one.gain_interval[1]
 
 
+@pytest.mark.parametrize(("seeds", "least", "most"), [(3, 0.92, 0.97), (10, 0.93, 0.97)])
+def test_an_interval_of_few_seeds_holds_as_often_as_it_says(seeds, least, most):
+    """Studies of an arm that gains nothing over the plain nets."""
+    rng = np.random.default_rng(1)
+    sizes = {500: 0.7, 1000: 0.8}
+    plain = [scored("plain", (share,) * seeds, size=size, tested=False) for size, share in sizes.items()]
+    held = 0
+    for _ in range(400):
+        arm = scored("gradient", tuple(0.7 + 0.01 * rng.standard_normal(seeds)), size=500, tested=False)
+        (one,) = compress([arm], plain, "plain", rng, draws=300)
+        held += one.gain_interval[0] <= 0 <= one.gain_interval[1]
+    assert least < held / 400 < most
+
+
 def test_a_plain_net_against_its_own_curve_saves_nothing():
     plain = curve_of({500: 0.7, 1000: 0.8, 2000: 0.9})
     (one,) = compress([plain[1]], plain, "plain", np.random.default_rng(0), draws=400)
