@@ -22,7 +22,7 @@ class CrossedDifference:
         p_value: two-sided, of "no difference in the mean over all seeds and clips"; not corrected.
         seed_deviation: standard error from seeds alone.
         clip_deviation: standard error from clips alone.
-        freedom: degrees of freedom of the interval.
+        freedom: degrees of freedom of the interval, the widest of the three.
         seeds, clips: P and N.
     """
 
@@ -47,7 +47,8 @@ def crossed_difference(first_correct: ArrayLike, second_correct: ArrayLike, leve
     Var(mean) = (MS_seeds + MS_clips - MS_rest) / (P N), its degrees of freedom by Satterthwaite, "An approximate
     distribution of estimates of variance components", Biometrics Bulletin 2 (1946), 110-114. The same design compares
     readers over cases in medical imaging (Gallas et al., Academic Radiology 16 (2009), section "Variance estimation").
-    The variance is never taken below that of seeds alone or of clips alone, where the estimate would be.
+    It is never narrower than the interval over seeds alone or over clips alone, nor its p value below theirs: of two or
+    three seeds the approximation would hold 86 to 93 %, not 95.
 
     Args:
         first_correct: bool (P, N), right or wrong, a row a seed.
@@ -72,19 +73,18 @@ def crossed_difference(first_correct: ArrayLike, second_correct: ArrayLike, leve
     rest = float(((difference - by_seed[:, None] - by_clip[None] + mean) ** 2).sum())
     ms_seeds, ms_clips, ms_rest = seeds / (P - 1), clips / (N - 1), rest / ((P - 1) * (N - 1))
     both = ms_seeds + ms_clips - ms_rest
-    most = max(both, ms_seeds, ms_clips)
-    if most == 0:
-        freedom = float(P - 1)
-    elif most == both:
-        freedom = both**2 / (ms_seeds**2 / (P - 1) + ms_clips**2 / (N - 1) + ms_rest**2 / ((P - 1) * (N - 1)))
-    else:
-        freedom = float(P - 1 if most == ms_seeds else N - 1)
-    deviation = math.sqrt(most / (P * N))
-    half = float(special.stdtrit(freedom, 0.5 + level / 2)) * deviation
-    if deviation == 0:
+    found = [(ms_seeds, float(P - 1)), (ms_clips, float(N - 1))]
+    if both > 0:
+        spread = ms_seeds**2 / (P - 1) + ms_clips**2 / (N - 1) + ms_rest**2 / ((P - 1) * (N - 1))
+        found.append((both, both**2 / spread))
+    errors = [(math.sqrt(variance / (P * N)), freedom) for variance, freedom in found]
+    half, freedom = max(
+        (float(special.stdtrit(freedom, 0.5 + level / 2)) * error, freedom) for error, freedom in errors
+    )
+    if half == 0:
         p_value = 1.0 if mean == 0 else 0.0
     else:
-        p_value = float(2 * special.stdtr(freedom, -abs(mean) / deviation))
+        p_value = max(float(2 * special.stdtr(freedom, -abs(mean) / error)) for error, freedom in errors if error)
     return CrossedDifference(
         mean=mean,
         interval=(mean - half, mean + half),

@@ -17,7 +17,7 @@ def tables(rng, seeds, clips, seed_spread, clip_spread, gain=0.0):
 def test_mean_squares_are_those_of_the_textbook():
     """Two-way layout without replication, by definition: sums over the whole table."""
     rng = np.random.default_rng(1)
-    first, second = tables(rng, 4, 50, 0.1, 0.2)
+    first, second = tables(rng, 12, 50, 0.1, 0.2)
     d = first.astype(float) - second
     P, N = d.shape
     ms_p = N * d.mean(1).var(ddof=1)
@@ -51,14 +51,19 @@ def test_clips_alone_are_the_t_over_clips():
     assert found.interval == pytest.approx((low, high))
 
 
-def test_never_surer_than_the_standard_error_of_seeds_or_of_clips():
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+def test_never_surer_than_seeds_or_clips_alone(seeds):
     rng = np.random.default_rng(3)
     for _ in range(50):
-        first, second = tables(rng, 3, 40, rng.uniform(0, 0.2), rng.uniform(0, 0.3))
+        first, second = tables(rng, seeds, 40, rng.uniform(0, 0.2), rng.uniform(0, 0.3))
         found = crossed_difference(first, second)
-        half = (found.interval[1] - found.interval[0]) / 2
-        deviation = half / stats.t.ppf(0.975, found.freedom)
-        assert deviation >= max(found.seed_deviation, found.clip_deviation) - 1e-12
+        difference = first.astype(float) - second
+        for means in (difference.mean(0), difference.mean(1)):
+            error, freedom = means.std(ddof=1) / np.sqrt(len(means)), len(means) - 1
+            half = stats.t.ppf(0.975, freedom) * error
+            assert (found.interval[1] - found.interval[0]) / 2 >= half - 1e-12
+            if error > 1e-9:
+                assert found.p_value >= 2 * stats.t.sf(abs(found.mean) / error, freedom) - 1e-9
 
 
 @pytest.mark.parametrize(("seed_spread", "clip_spread"), [(0.0, 0.0), (0.05, 0.0), (0.0, 0.2), (0.05, 0.2)])
