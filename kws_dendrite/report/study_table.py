@@ -234,12 +234,13 @@ def paper_rows(results: Values) -> tuple[list[str], list[list[str]]]:
 
 def time_rows(results: Values) -> tuple[list[str], list[list[str]]]:
     """A line a row."""
-    heads = ["arm", "size", "epochs of training", "time", "CPU time"]
+    heads = ["arm", "size", "epochs of training", "of candidates, probes", "time", "CPU time"]
     rows = [
         [
             row["title"],
             f"{row['size']:,}",
             str(row["epochs"]),
+            str(row.get("candidate_epochs") or ""),
             duration(row["seconds"]),
             duration(row["cpu_seconds"]),
         ]

@@ -5,6 +5,7 @@ its width then follows from the size (`sizes.fit`). The plain arm at a size is t
 dendritic arm of that size: the same folded parameters, spent on width. Published nets have their own sizes.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -110,12 +111,13 @@ ARMS: dict[str, Arm] = {
 
 
 def parse_arms(text: str) -> tuple[Arm, ...]:
-    """Text such as plain,gradient to arms; gradient:layers=head+activation=tanh sets how one grows.
+    """Text such as plain,gradient to arms; gradient:layers=head+activation=tanh sets how one grows. A comma before a
+    number is one of a setting's own: growth:probe=1,0.3.
 
     Raises:
         ConfigError: an unknown arm (the nearest is offered), one named twice, settings for one that does not grow.
     """
-    found = [_parse_arm(part.strip()) for part in text.split(",") if part.strip()]
+    found = [_parse_arm(part.strip()) for part in re.split(r",(?!\s*[\d.])", text) if part.strip()]
     if not found:
         raise ConfigError(f"a study has at least one arm; known: {', '.join(ARMS)}")
     names = [arm.name for arm in found]

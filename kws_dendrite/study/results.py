@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kws_dendrite.dendrites.config import TRAINED_CANDIDATES
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.evaluation import crossed_difference, t_interval, wilson_interval
 from kws_dendrite.study.arms import ARMS
@@ -113,6 +114,15 @@ def _one_a_size(nets: Sequence[Scored]) -> list[Scored]:
     return list(best.values())
 
 
+def _candidate_epochs(row: Row) -> int:
+    """Epochs of candidate phases and probes, in which the net itself is not trained."""
+    growth = row.made_of.get("growth") or {}
+    if not growth or growth["insertion"] == "start":
+        return 0
+    candidates = growth["candidate_epochs"] if growth["mode"] in TRAINED_CANDIDATES else 0
+    return len(row.growth) * (candidates + len(growth["probe"]))
+
+
 def _row(one: Scored) -> dict[str, Any]:
     row = one.row
     several = row.members > 1
@@ -136,6 +146,7 @@ def _row(one: Scored) -> dict[str, Any]:
         "growth_kept": sum(bool(step.get("accepted")) for step in row.growth),
         "growth_tried": len(row.growth),
         "epochs": row.epochs,
+        "candidate_epochs": _candidate_epochs(row),
         "seconds": row.seconds,
         "cpu_seconds": row.cpu_seconds,
     }

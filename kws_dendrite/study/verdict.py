@@ -86,7 +86,7 @@ def _line(size: int, against: list[Comparison], family: int) -> str:
         others = f" ({len(proven)} arms are)" if len(proven) > 1 else ""
         return (
             f"{start}{top.title} is ahead of {_reference(top)} by {_points(top.mean)} {_interval(top.both.interval)} "
-            f"over seeds and clips, after correction for {family} comparisons{others}."
+            f"over seeds and clips, p = {top.corrected_both:.2g} after correction for {family} comparisons{others}."
         )
     if ahead_over_seeds(best):
         tail = "not once clips and the number of comparisons are counted" if best.both else "on validation clips"

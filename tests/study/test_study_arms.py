@@ -72,3 +72,10 @@ def test_share_of_growth():
 def test_refusals(text, says):
     with pytest.raises(ConfigError, match=says):
         parse_arms(text)
+
+
+def test_a_list_of_numbers_is_one_setting():
+    first, second, last = parse_arms("plain, growth:probe=1,0.3+candidate_epochs=4,sham")
+    assert (first.name, last.name) == ("plain", "sham")
+    assert second.name == "growth:probe=1,0.3+candidate_epochs=4"
+    assert (second.growth.probe, second.growth.candidate_epochs) == ((1.0, 0.3), 4)

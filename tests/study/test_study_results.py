@@ -1,10 +1,11 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from tiny_rows import make_row, right
 
+from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.evaluation import crossed_difference, t_interval
 from kws_dendrite.study.folder import open_folder
@@ -68,6 +69,25 @@ def test_a_row_in_numbers(tmp_path):
     correct = right((0.83, 0.834, 0.838, 0.842), seed=700)
     assert row["both_interval"] == pytest.approx(crossed_difference(correct, np.zeros_like(correct)).interval)
     assert row["recall"] == [0.5, None]
+
+
+@pytest.mark.parametrize(
+    ("growth", "steps", "epochs"),
+    [
+        (DendriteConfig(mode="growth", candidate_epochs=5, probe=(1.0, 0.3)), 2, 14),
+        (DendriteConfig(mode="perforated"), 1, 8),
+        (DendriteConfig(mode="gradient", probe=(0.3,)), 1, 1),
+        (DendriteConfig(mode="gradient", insertion="start", probe=(0.3,)), 1, 0),
+        (None, 0, 0),
+    ],
+)
+def test_epochs_of_candidates_and_probes_are_told(tmp_path, growth, steps, epochs):
+    open_folder(tmp_path / "s", MADE_OF)
+    row = make_row("gradient")
+    made_of = row.made_of | {"growth": json.loads(json.dumps(asdict(growth))) if growth else None}
+    RowStore(tmp_path / "s").path(row.name).mkdir(parents=True)
+    RowStore(tmp_path / "s").write(replace(row, made_of=made_of, growth=({"accepted": True},) * steps))
+    assert gather(tmp_path / "s")["rows"][0]["candidate_epochs"] == epochs
 
 
 def test_published_nets_are_compared_with_nothing(tmp_path):
