@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -73,25 +74,50 @@ def plan_one(settings: Settings, bank: FeatureBank) -> Plan:
     if settings["dendrites"] != NONE:
         candidates = max(1, min(CANDIDATE_EPOCHS, int(settings["epochs"] * CANDIDATE_SHARE)))
         growth = DendriteConfig(mode=settings["dendrites"], candidate_epochs=candidates)
-    plan = Plan(architecture, settings.learning_rate, growth)
-    share_epochs(TrainConfig(), settings["epochs"], growth)
-    return plan
+        _check_epochs(settings, fewest_epochs(replace(growth, candidate_epochs=1)))
+    return Plan(architecture, settings.learning_rate, growth)
+
+
+def fewest_epochs(growth: DendriteConfig | None, restarts: int = 0) -> int:
+    """Epochs in all that leave one for each cycle."""
+    for total in count(1):
+        try:
+            share_epochs(TrainConfig(), total, growth, restarts)
+        except ConfigError:
+            continue
+        return total
+    raise AssertionError("some number of epochs is enough")
+
+
+def _check_epochs(settings: Settings, fewest: int) -> None:
+    if settings["epochs"] < fewest:
+        raise ConfigError(
+            f"epochs is {settings['epochs']}; dendrites {settings['dendrites']} in mode {settings['mode']} take "
+            f"{fewest} at least"
+        )
 
 
 def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say: Say) -> Plan:
     """The most accurate trial within the parameter limit; where none was finished, the widest net within it.
 
     Raises:
-        ConfigError: a limit below the smallest net of the space, or dendrites that no search has.
+        ConfigError: a limit below the smallest net of the space, dendrites that no search has, or too few epochs for
+            them.
     """
     from kws_dendrite.search import ARMS, SearchConfig, pick
+    from kws_dendrite.search.space import CANDIDATE_EPOCHS as TRIAL_CANDIDATE_EPOCHS
 
     limit, mode = settings["max-params"], settings["dendrites"]
     if mode != NONE and mode not in ARMS:
         known = ", ".join([NONE, *(arm for arm in ARMS if arm != "plain")])
         raise ConfigError(f"a search takes dendrites {known}; got {mode}: choose one of those, or mode {TRAIN}")
     space = fitting_space(bank, limit)
-    epochs = max(1, math.ceil(TRIAL_SHARE * settings["epochs"]))
+    growth, most = None, space.dendrites[1]  # of the trial with the most dendrites; the picked net has no more
+    if mode != NONE:
+        growth = DendriteConfig(mode=mode, dendrites=most, candidate_epochs=TRIAL_CANDIDATE_EPOCHS)
+    fewest = fewest_epochs(growth, restarts=1)
+    _check_epochs(settings, fewest)
+    epochs = max(fewest, math.ceil(TRIAL_SHARE * settings["epochs"]))
     config = SearchConfig(
         trials=settings["trials"],
         arms=("plain",) if mode == NONE else ("plain", mode),
@@ -113,7 +139,7 @@ def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say
                 f"picked trial {picked.number + 1} ({picked.arm}): {picked.parameters:,} parameters, validation "
                 f"accuracy {picked.validation_accuracy:.1%}, the best of {len(fitting)} within {limit:,}"
             )
-            return _plan_of(picked, search)
+            return _plan_of(picked, search, limit)
     architecture = widest_plain(bank, limit)
     why = "no trial was finished in time" if not results else f"none of {len(results)} trials is within the limit"
     say(f"{why}; taking the widest plain net that is, of {architecture.channels} channels")
@@ -150,8 +176,12 @@ def _run_search(
     return search, search.results()
 
 
-def _plan_of(trial: "TrialResult", search: "Search") -> Plan:
-    """Train a trial's net again. No more growth steps than it kept: another could take it over the limit."""
+def _plan_of(trial: "TrialResult", search: "Search", limit: int) -> Plan:
+    """Train a trial's net again. No more growth steps than it kept: another could take it over the limit.
+
+    Growth that chooses what to add ("growth") may choose more in a longer training: its steps share what the limit
+    leaves.
+    """
     from kws_dendrite.models import config_from_json
 
     architecture, rate = config_from_json(trial.architecture), float(trial.params["learning_rate"])
@@ -163,7 +193,10 @@ def _plan_of(trial: "TrialResult", search: "Search") -> Plan:
     if not kept:
         return Plan(architecture, rate, None, restarts=len(steps))
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in trial.growth.items()}
-    return Plan(architecture, rate, replace(DendriteConfig(**settings), dendrites=kept))
+    growth = replace(DendriteConfig(**settings), dendrites=kept)
+    if growth.mode == "growth":
+        growth = replace(growth, budget=(limit - _parameters(architecture)) // kept)
+    return Plan(architecture, rate, growth)
 
 
 def fitting_space(bank: FeatureBank, limit: int) -> "Space":

@@ -306,6 +306,16 @@ def test_a_search_stays_within_the_limit(tmp_path, block):
     assert "counts in mode train alone" in outcome.out
 
 
+@pytest.mark.parametrize(("dendrites", "epochs"), [("none", 2), ("gradient", 3), ("perforated", 7), ("growth", 7)])
+def test_a_search_in_the_fewest_epochs_that_are_not_refused(tmp_path, block, dendrites, epochs):
+    outcome = block(
+        Arrays(tmp_path / "data").write(), tmp_path / "out", "--mode", "search", "--dendrites", dendrites, "--epochs",
+        epochs, "--trials", "1", "--seeds", "1", "--max-params", "900",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    assert int(outcome.line("net: ").split()[1].replace(",", "")) <= 900
+
+
 def test_a_search_without_a_fitting_trial_takes_the_widest_plain_net(tmp_path, block):
     data = Arrays(tmp_path / "data").write()
     outcome = block(
@@ -400,7 +410,13 @@ def test_bad_arrays_are_one_line_and_leave_the_output_alone(tmp_path, block, cas
         (("--mode", "tune"), "mode is one of train, search"),
         (("--dendrites", "spiny"), "dendrites is one of none, gradient"),
         (("--coefficients", "40"), "650 features a clip, no multiple of 40 .*these divide: 10, 13, 25, 26, 50, 65"),
-        (("--dendrites", "gradient", "--epochs", "1"), "1 epochs leave none for 2 cycles"),
+        (("--dendrites", "gradient", "--epochs", "1"), "epochs is 1; dendrites gradient in mode train take 2 at least"),
+        (("--dendrites", "growth", "--epochs", "2"), "epochs is 2; dendrites growth in mode train take 3 at least"),
+        (("--mode", "search", "--epochs", "1"), "epochs is 1; dendrites none in mode search take 2 at least"),
+        (
+            ("--mode", "search", "--dendrites", "growth", "--epochs", "6"),
+            "epochs is 6; dendrites growth in mode search take 7 at least",
+        ),
     ],
 )
 def test_bad_parameters_are_one_line(tmp_path, block, arguments, says):

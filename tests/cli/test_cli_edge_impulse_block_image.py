@@ -89,7 +89,7 @@ def test_what_is_installed_was_copied_before(folder):
 def test_torch_comes_from_the_cpu_index_first_and_pinned():
     first, second, check = pip_commands()
     assert first[-1] == "torch" and first[first.index("--index-url") + 1] == CPU_INDEX
-    assert "--no-deps" in first and "--no-deps" not in second  # that index lacks the pinned versions of what torch needs
+    assert "--no-deps" in first and "--no-deps" not in second  # that index lacks pinned versions
     for command in (first, second):
         assert command[command.index("-c") + 1] == "constraints.txt"
         assert "--no-cache-dir" in command

@@ -1,6 +1,7 @@
 """What the learning block trains, in the time that a clock of the test's leaves it."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -22,9 +23,11 @@ from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.dendrites.config import MODES
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.fold import fold
-from kws_dendrite.models import SeparableConfig, build_model
+from kws_dendrite.models import SeparableConfig, build_model, config_to_json
 from kws_dendrite.plain import cost
 from kws_dendrite.search import ARMS, Space, TrialResult
+from kws_dendrite.training.config import TrainConfig
+from kws_dendrite.training.growth import grow
 
 
 class Hands:
@@ -35,6 +38,17 @@ class Hands:
 
     def __call__(self):
         return self.time
+
+
+class Study:
+    """One finished trial with such growth steps."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def get_trials(self, deepcopy):
+        state = type("State", (), {"name": "COMPLETE"})
+        return [type("Trial", (), {"state": state, "user_attrs": {"steps": self.steps}})]
 
 
 @pytest.fixture(scope="module")
@@ -257,15 +271,6 @@ def test_a_limit_below_the_smallest_net_names_its_size(bank):
 
 def test_no_more_growth_steps_than_the_trial_kept(bank):
     """A trial whose growth was rolled back was measured as a plain net, and is trained again as one."""
-
-    class Study:
-        def __init__(self, steps):
-            self.steps = steps
-
-        def get_trials(self, deepcopy):
-            state = type("State", (), {"name": "COMPLETE"})
-            return [type("Trial", (), {"state": state, "user_attrs": {"steps": self.steps}})]
-
     architecture = {"family": "separable", "frames": 10, "coefficients": 13, "classes": 3}
     growth = {"mode": "gradient", "dendrites": 2, "candidate_epochs": 2}
     trial = TrialResult(
@@ -275,9 +280,30 @@ def test_no_more_growth_steps_than_the_trial_kept(bank):
         search = type(
             "Search", (), {"studies": {"plain": None, "gradient": Study([{"accepted": a} for a in accepted])}}
         )
-        plan = block_training._plan_of(trial, search)
+        plan = block_training._plan_of(trial, search, 2000)
         assert (plan.growth.dendrites if plan.growth else 0) == kept
         assert plan.restarts == (0 if kept else 1)
+
+
+def test_growth_that_chooses_stays_within_the_limit(bank):
+    """Its steps share what the limit leaves: without that, one of them alone takes more."""
+    _, T, F = bank.validation.shape
+    config = SeparableConfig(T, F, len(bank.labels), channels=8)
+    model = build_model(config, 1, 0)
+    plain = cost(fold(model)).parameters
+    settings = json.loads(json.dumps(asdict(DendriteConfig(mode="growth", kind="any", dendrites=2, significance=0))))
+    trial = TrialResult(
+        1, "growth", 0.9, (0.9,), plain + 60, 1, {"learning_rate": 0.02}, config_to_json(config), settings,
+        "complete", 1.0,
+    )  # fmt: skip
+    search = type("Search", (), {"studies": {"plain": None, "growth": Study([{"accepted": True}] * 2)}})
+    growth = block_training._plan_of(trial, search, plain + 81).growth
+    assert (growth.dendrites, growth.budget) == (2, 40)
+    sizes = [
+        cost(fold(grow(model, bank, TrainConfig(batch_size=16), chosen, 0)[0])).parameters
+        for chosen in (growth, replace(growth, budget=0))
+    ]
+    assert plain < sizes[0] <= plain + 40 < sizes[1]
 
 
 def test_a_search_ends_in_time_for_the_training_of_its_pick(bank, monkeypatch):
