@@ -41,7 +41,8 @@ def test_a_bundle_of_block_arrays_measures_the_same_as_its_checkpoint(exported, 
 
 def test_the_front_end_beside_it_says_all_that_is_known(exported):
     folder, _ = exported
-    assert json.loads((folder / "frontend.json").read_text()) == {"coefficients": 13, "task": {}}
+    known = {"coefficients": 13, "keeps_level": True, "task": {}}
+    assert json.loads((folder / "frontend.json").read_text()) == known
     assert (folder / "labels.txt").read_text() == "0\n1\n2\n"
     assert load_graph(folder / "graph.npz").input.size == 650
 
