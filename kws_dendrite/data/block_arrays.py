@@ -42,12 +42,17 @@ def load_block_arrays(folder: Path | str, coefficients: int = 13, info: BlockInf
     features = {split: _features(path, coefficients) for split, path in paths.items()}
     if features["train"].shape[1:] != features["test"].shape[1:]:
         shapes = [" x ".join(map(str, values.shape[1:])) for values in features.values()]
-        raise DataError(f"{folder}: train clips have {shapes[0]} features, test clips {shapes[1]}")
+        raise DataError(
+            f"{folder}: train clips have {shapes[0]} features, test clips {shapes[1]}; fetch the data again"
+        )
     label_paths = {split: folder / f"Y_split_{split}.npy" for split in paths}
     raw = {split: _load(path) for split, path in label_paths.items()}
     for split, values in raw.items():
         if len(values) != len(features[split]):
-            raise DataError(f"{folder}: X_split_{split}.npy has {len(features[split])} rows, its labels {len(values)}")
+            raise DataError(
+                f"{folder}: X_split_{split}.npy has {len(features[split])} rows, Y_split_{split}.npy {len(values)}; "
+                "fetch the data again"
+            )
     labels = read_labels(raw, label_paths, None if info.classes is None else len(info.classes))
     names = class_names(info, labels.classes)
     ids = read_sample_ids(folder, {split: len(values) for split, values in features.items()})
@@ -115,11 +120,13 @@ def _features(path: Path, coefficients: int) -> np.ndarray:
     if coefficients < 1 or flat.shape[1] % coefficients:
         raise ConfigError(
             f"{path} has {flat.shape[1]} features a clip, no multiple of {coefficients} coefficients a frame; "
-            f"name the front end's number of coefficients{_divisors(flat.shape[1])}"
+            f"set coefficients (--coefficients) to the processing block's number{_divisors(flat.shape[1])}"
         )
     bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
     if len(bad):
         raise DataError(f"{path}: row {bad[0]} holds NaN or infinite features ({len(bad)} such rows); remove the clip")
+    if len(flat) > 1 and (flat == flat[0]).all():
+        raise DataError(f"{path}: all {len(flat):,} clips have the same features; look at the processing block")
     return flat.reshape(len(flat), -1, coefficients)
 
 

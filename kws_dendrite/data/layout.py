@@ -72,7 +72,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is no readable JSON ({error}); export it again or remove it") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} holds no JSON object; export it again or remove it")

@@ -370,11 +370,12 @@ def write(name, text):
 
 
 BAD_ARRAYS = {
-    "features that do not divide": (spoil("X_split_train", lambda x: x[:, :649]), "649 features a clip, no multiple"),
+    "features that do not divide": (spoil("X_split_train", lambda x: x[:, :649]), "no multiple .*; set coefficients"),
     "splits of two widths": (spoil("X_split_test", lambda x: x[:, :624]), "train clips have 50 x 13 features, test"),
     "NaN": (spoil("X_split_train", set_nan), r"row 4 holds NaN or infinite features \(1 such rows\)"),
     "huge features": (spoil("X_split_train", lambda x: x * np.float32(1e36)), "look for infinite or all-zero features"),
-    "labels that do not match": (spoil("Y_split_train", lambda y: y[:-1]), "has 72 rows, its labels 71"),
+    "labels that do not match": (spoil("Y_split_train", lambda y: y[:-1]), "has 72 rows, Y_split_train.npy 71; fetch"),
+    "one clip over and over": (spoil("X_split_train", lambda x: 0 * x), "all 72 clips have the same features; look at"),
     "no array": (lambda data: (data / "X_split_test.npy").unlink(), r"X_split_test.npy does not exist"),
     "no labels": (lambda data: (data / "Y_split_train.npy").unlink(), r"Y_split_train.npy does not exist"),
     "an empty validation split": (spoil("X_split_test", lambda x: x[:0]), "no clip to validate on; set the validation"),

@@ -128,7 +128,7 @@ class TestArrays:
         [
             (set_nan, "row 5 holds NaN or infinite features"),
             (set_one_class, "one class alone"),
-            (set_short, "X_split_test.npy has 15 rows, its labels 14"),
+            (set_short, "X_split_test.npy has 15 rows, Y_split_test.npy 14"),
         ],
     )
     def test_bad_arrays(self, tmp_path, change, says):

@@ -100,6 +100,7 @@ def test_ids_are_read_as_text_and_may_be_missing(tmp_path):
         ('{"train": "1,2,3", "validation": [3]}', "lists no train ids"),
         ("[1, 2]", "no JSON object"),
         ("{", "no readable JSON"),
+        ("[" * 100_000, "no readable JSON"),
     ],
 )
 def test_a_list_of_ids_that_does_not_fit(tmp_path, text, says):

@@ -46,7 +46,7 @@ def test_the_demo_says_that_it_is_synthetic():
 
 def test_block_arrays(tmp_path):
     for split in ("train", "test"):
-        np.save(tmp_path / f"X_split_{split}.npy", np.zeros((4, 26), np.float32))
+        np.save(tmp_path / f"X_split_{split}.npy", np.arange(4 * 26, dtype=np.float32).reshape(4, 26))
         np.save(tmp_path / f"Y_split_{split}.npy", np.array([0, 1, 0, 1]))
     assert "2 frames x 13 coefficients" in _run(tmp_path)
     assert json.loads(_run(tmp_path, "--json"))["clips"] == {"train": 4, "validation": 4, "test": 0}
