@@ -153,7 +153,7 @@ def deploy(
     from kws_dendrite.export.edge_impulse.comparison import compare, own_row
     from kws_dendrite.export.edge_impulse.model import read_bundle
     from kws_dendrite.export.edge_impulse.studio import ENGINES
-    from kws_dendrite.output import write_bytes
+    from kws_dendrite.output import replacing
 
     if engine not in ENGINES:
         raise ConfigError(f"--engine is one of {', '.join(ENGINES)}; got {engine!r}")
@@ -162,12 +162,12 @@ def deploy(
         raise OutputError(f"{out} is there already; add --overwrite to replace it, or name another file")
     console = Console(stderr=True)
     model, own = read_bundle(bundle), own_row(bundle, device)
-    with console.status("Edge Impulse") as status:
+    with replacing(out) as temporary, console.status("Edge Impulse") as status:  # before minutes of work there
         studio = _studio(timeout, status.update)
         studio.check_target(target)
         found = studio.profile(model.int8.path, device)
         archive = studio.deploy(model.labels, target=target, engine=engine)
-    write_bytes(out, archive)
+        temporary.write_bytes(archive)
     rows = compare(found, own)
     if as_json:
         written = {"file": str(out), "bytes": len(archive), "target": target, "engine": engine}

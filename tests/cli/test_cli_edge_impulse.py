@@ -123,6 +123,8 @@ def test_deploy_fetches_the_library(bundle, studio, tmp_path, monkeypatch):
     uploads = len(studio.uploads)
     refuse("edge-impulse", "deploy", bundle, "--target", "arduin", "--overwrite", says="nearest: arduino")
     refuse("edge-impulse", "deploy", bundle, "--device", "esp", "--overwrite", says="nearest: espressif-esp32")
+    (tmp_path / "a file").write_bytes(b"")
+    refuse("edge-impulse", "deploy", bundle, "--out", tmp_path / "a file" / "library.zip", says="cannot write")
     assert len(studio.uploads) == uploads  # the project's model is as it was
     out = tmp_path / "there" / "library.zip"
     printed = json.loads(succeed("edge-impulse", "deploy", bundle, "--out", out, "--engine", "tflite", "--json").out)
