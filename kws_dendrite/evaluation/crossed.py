@@ -40,7 +40,9 @@ class CrossedDifference:
         return {**asdict(self), "interval": list(self.interval)}
 
 
-def crossed_difference(first_correct: ArrayLike, second_correct: ArrayLike, level: float = 0.95) -> CrossedDifference:
+def crossed_difference(
+    first_correct: ArrayLike, second_correct: ArrayLike, level: float = 0.95, *, groups: ArrayLike | None = None
+) -> CrossedDifference:
     """t interval of an accuracy difference over seeds and clips, both drawn at random and fully crossed.
 
     The difference of seed p on clip n is mu + a_p + b_n + e_pn. With the mean squares of the two-way layout,
@@ -54,9 +56,11 @@ def crossed_difference(first_correct: ArrayLike, second_correct: ArrayLike, leve
         first_correct: bool (P, N), right or wrong, a row a seed.
         second_correct: bool (P, N), the same seeds and clips in the same order.
         level: coverage, between 0 and 1.
+        groups: (N,) a number for the speaker of each clip: speakers then are what is drawn at random, and a speaker's
+            clips are one value, linearised as a ratio's (Cochran, "Sampling Techniques", 3rd ed., 1977, section 9A.1).
 
     Raises:
-        DataError: other shapes, fewer than two seeds or two clips.
+        DataError: other shapes, fewer than two seeds or two clips (or speakers).
     """
     first, second = np.asarray(first_correct, dtype=np.float64), np.asarray(second_correct, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 2 or min(first.shape) < 2:
@@ -64,8 +68,11 @@ def crossed_difference(first_correct: ArrayLike, second_correct: ArrayLike, leve
             "a comparison over seeds and clips needs two tables (P, N) of the same at least two seeds and two clips, "
             f"got {first.shape} and {second.shape}"
         )
-    P, N = first.shape
+    P, clips_in_all = first.shape
     difference = first - second
+    if groups is not None:
+        difference = by_group(difference, groups)
+    N = difference.shape[1]
     mean = float(difference.mean())
     by_seed, by_clip = difference.mean(1), difference.mean(0)
     seeds = N * float(((by_seed - mean) ** 2).sum())
@@ -93,5 +100,20 @@ def crossed_difference(first_correct: ArrayLike, second_correct: ArrayLike, leve
         clip_deviation=math.sqrt(ms_clips / (P * N)),
         freedom=freedom,
         seeds=P,
-        clips=N,
+        clips=clips_in_all,
     )
+
+
+def by_group(values: np.ndarray, groups: ArrayLike) -> np.ndarray:
+    """(P, N) over clips to (P, S) over groups of clips, rows of the same mean: m + (S / N) sum of (value - m).
+
+    Raises:
+        DataError: not a group a clip, or all clips in one group.
+    """
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    S, N = int(index.max()) + 1, values.shape[1]
+    if index.shape != (N,) or S < 2:
+        raise DataError(f"groups are one number a clip, of at least two groups; got {index.shape} for {N} clips")
+    mean = values.mean(1, keepdims=True)
+    left = values - mean
+    return mean + S / N * np.stack([np.bincount(index, row, minlength=S) for row in left])

@@ -15,6 +15,7 @@ from scipy import special
 from kws_dendrite.errors import ConfigError, DataError
 
 Interval = tuple[float, float]
+GROUP_DRAWS = 500  # at once: a draw is a count for every speaker
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def clip_bootstrap(
     *,
     resamples: int = 10_000,
     level: float = 0.95,
+    groups: ArrayLike | None = None,
 ) -> BootstrapDifference:
     """Percentile bootstrap of an accuracy difference, paired over clips.
 
@@ -175,6 +177,7 @@ def clip_bootstrap(
         rng: source of the draws; the same state gives the same interval.
         resamples: number of draws, at least 100.
         level: coverage, between 0 and 1.
+        groups: (N,) a number for the speaker of each clip: speakers are then drawn, with all their clips.
 
     Raises:
         DataError: no clips, or different numbers of clips.
@@ -186,6 +189,12 @@ def clip_bootstrap(
     first, second = _per_clip(first_correct), _per_clip(second_correct)
     if first.shape != second.shape:
         raise DataError(f"both models must be scored on the same clips, got {first.size} and {second.size} clips")
+    if groups is not None:
+        means = _group_means(first - second, np.asarray(groups), rng, resamples)
+        low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+        return BootstrapDifference(
+            float(first.mean() - second.mean()), (float(low), float(high)), first.size, resamples
+        )
     # Rounded so that equal differences reached by different sums fall together.
     values, counts = np.unique(np.round(first - second, 12), return_counts=True)
     draws = rng.multinomial(first.size, counts / first.size, size=resamples)  # (resamples, distinct values)
@@ -212,6 +221,18 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     corrected = np.empty_like(values)
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if values.size else steps
     return corrected
+
+
+def _group_means(values: np.ndarray, groups: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:
+    """Means of (N,) values over draws of whole groups: (resamples,)."""
+    _, index = np.unique(groups, return_inverse=True)
+    sums, sizes = np.bincount(index, values), np.bincount(index)
+    share = np.full(sizes.size, 1 / sizes.size)
+    means = []
+    for start in range(0, resamples, GROUP_DRAWS):
+        drawn = rng.multinomial(sizes.size, share, size=min(GROUP_DRAWS, resamples - start))
+        means.append(drawn @ sums / (drawn @ sizes))
+    return np.concatenate(means)
 
 
 def _per_clip(correct: ArrayLike) -> np.ndarray:

@@ -65,9 +65,9 @@ def sections(results: Values) -> list[tuple[str, str, tuple[list[str], list[list
             "Differences at equal size",
             "An arm with dendrites starts from a narrower net; the plain net of its size is the same budget spent on "
             "width. Points of accuracy, arm minus reference, paired by seed. Three 95 % intervals: over seeds (t), "
-            "over clips (bootstrap), over both (crossed random effects). p values are two-sided and corrected by "
-            f"Holm's method for all {len(results['comparisons'])} comparisons. The best plain net of a size is the "
-            "control with the best validation accuracy.",
+            "over clips (bootstrap), over both (crossed random effects); where speakers are known, their clips stay "
+            f"together. p values are two-sided and corrected by Holm's method for all {len(results['comparisons'])} "
+            "comparisons. The best plain net of a size is the control with the best validation accuracy.",
             comparison_rows(results),
         ),
         (

@@ -31,6 +31,7 @@ class Scored:
         correct: bool (P, N) on the test clips; None as long as they were not read.
         int8_correct: the same as int8 TFLite.
         recall: (K,) on the test clips.
+        speakers: (N,) of the test clips; None where they are not known, each clip then counts by itself.
     """
 
     row: Row
@@ -38,6 +39,7 @@ class Scored:
     correct: np.ndarray | None = None
     int8_correct: np.ndarray | None = None
     recall: np.ndarray | None = None
+    speakers: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Comparison:
         against_title: its arm.
         mean: of the difference.
         seeds: paired over seeds; None for one seed.
-        clips: bootstrapped over clips; None before the test partition is read.
+        clips: bootstrapped over clips, those of a speaker together; None before the test partition is read.
         both: over seeds and clips; None for one seed or before the reading.
         corrected_seeds, corrected_both: p values after Holm's correction over the whole family.
     """
@@ -128,8 +130,9 @@ def _compare(first: Scored, second: Scored, reference: str, seed: int) -> Compar
     clips = both = None
     if first.correct is not None and second.correct is not None:
         rng = np.random.default_rng([seed, first.row.size])
-        clips = clip_bootstrap(first.correct, second.correct, rng, resamples=RESAMPLES)
-        both = crossed_difference(first.correct, second.correct) if several else None
+        groups = first.speakers
+        clips = clip_bootstrap(first.correct, second.correct, rng, resamples=RESAMPLES, groups=groups)
+        both = crossed_difference(first.correct, second.correct, groups=groups) if several else None
     return Comparison(
         arm=first.row.arm,
         title=first.row.title,

@@ -159,10 +159,13 @@ def _draw(nets: Sequence[Scored], rng: np.random.Generator, draws: int) -> np.nd
     if any(one.correct is None for one in nets):
         return np.stack([seeds @ one.accuracies[:P] for one in nets], 1)
     N = nets[0].correct.shape[1]
+    _, speaker = np.unique(np.arange(N) if nets[0].speakers is None else nets[0].speakers, return_inverse=True)
+    S = int(speaker.max()) + 1
     found = np.empty((draws, len(nets)))
     for first in range(0, draws, BLOCK):
         block = seeds[first : first + BLOCK].astype(np.float32)
-        clips = rng.multinomial(N, np.full(N, 1 / N), size=len(block)).astype(np.float32) / N  # (block, N)
+        clips = rng.multinomial(S, np.full(S, 1 / S), size=len(block))[:, speaker].astype(np.float32)  # (block, N)
+        clips /= clips.sum(1, keepdims=True)  # whole speakers, so that the number of clips varies
         for place, one in enumerate(nets):
             by_clip = block @ one.correct[:P].astype(np.float32)  # (block, N)
             found[first : first + BLOCK, place] = np.einsum("bn,bn->b", by_clip, clips)

@@ -55,6 +55,7 @@ class TestScores:
         correct: bool (P, N), as trained.
         int8_correct: bool (P, N), as int8 TFLite; None where it was not asked for.
         recall: (K,) mean over members; NaN for a class without clips.
+        speakers: int64 (N,), as in `TestClips`; None where they are not known.
     """
 
     __test__ = False  # not a test of pytest's
@@ -62,6 +63,7 @@ class TestScores:
     correct: np.ndarray
     int8_correct: np.ndarray | None
     recall: np.ndarray
+    speakers: np.ndarray | None = None
 
 
 class TestRecord:
@@ -104,7 +106,8 @@ class TestRecord:
                 for name in ("correct", "int8_correct")
                 if name in held
             }
-            return TestScores(unpacked["correct"], unpacked.get("int8_correct"), held["recall"])
+            speakers = held.get("speakers")
+            return TestScores(unpacked["correct"], unpacked.get("int8_correct"), held["recall"], speakers)
 
     def keep(self, row: Row, scores: TestScores) -> None:
         """Store a row's scores, a bit a clip."""
@@ -116,6 +119,8 @@ class TestRecord:
         }
         if scores.int8_correct is not None:
             arrays["int8_correct"] = np.packbits(scores.int8_correct, axis=1)
+        if scores.speakers is not None:
+            arrays["speakers"] = scores.speakers
         with replacing(self.folder / f"{row.name}.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
 
@@ -223,7 +228,7 @@ def score(folder: Path, clips: TestClips, calibration: np.ndarray | None) -> Tes
     classes = range(len(checkpoint.labels))
     with np.errstate(invalid="ignore"):
         recall = [correct[:, clips.labels == k].mean() if (clips.labels == k).any() else np.nan for k in classes]
-    return TestScores(correct, int8, np.array(recall))
+    return TestScores(correct, int8, np.array(recall), clips.speakers)
 
 
 def summary(readings: Sequence[Reading]) -> dict[str, Any]:

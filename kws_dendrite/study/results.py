@@ -39,7 +39,7 @@ def gather(folder: Path | str, rows: Sequence[Row] | None = None) -> dict[str, A
     read = {row.name: record.scores(row) for row in rows}
     tested = all(scores is not None for scores in read.values())
     scored = [
-        Scored(row, scores.correct.mean(1), scores.correct, scores.int8_correct, scores.recall)
+        Scored(row, scores.correct.mean(1), scores.correct, scores.int8_correct, scores.recall, scores.speakers)
         if tested and (scores := read[row.name]) is not None
         else Scored(row, np.array(row.validation_accuracy))
         for row in sorted(rows, key=_place)
@@ -158,6 +158,7 @@ def _row(one: Scored) -> dict[str, Any]:
         value["int8_accuracy_members"] = int8.tolist()
         value["int8_change"] = float(int8.mean() - one.accuracies.mean())
         if several:
-            value["both_interval"] = list(crossed_difference(one.correct, np.zeros_like(one.correct)).interval)
-            value["int8_interval"] = list(crossed_difference(one.int8_correct, one.correct).interval)
+            nothing, groups = np.zeros_like(one.correct), one.speakers
+            value["both_interval"] = list(crossed_difference(one.correct, nothing, groups=groups).interval)
+            value["int8_interval"] = list(crossed_difference(one.int8_correct, one.correct, groups=groups).interval)
     return value

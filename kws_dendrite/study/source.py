@@ -18,12 +18,14 @@ class TestClips:
     """Attributes:
     features: float32 (N, T, F).
     labels: int64 (N,).
+    speakers: int64 (N,), a number for who spoke each clip, one of its own where that is not known; None for features.
     """
 
     __test__ = False  # not a test of pytest's
 
     features: np.ndarray
     labels: np.ndarray
+    speakers: np.ndarray | None = None
 
 
 class Source(Protocol):
@@ -101,7 +103,12 @@ class Recordings:
     def test(self, frontend: FrontEndConfig | None) -> TestClips:
         """Reads the test partition."""
         signals = read_signals(self.dataset, "test")
-        return TestClips(extract(signals.samples, frontend or self.frontend), signals.labels)
+        spoke = {clip.id: clip.speaker for clip in self.dataset.partition("test")}
+        named = [f"speaker {spoke[one]}" if spoke[one] is not None else f"clip {one}" for one in signals.ids]
+        speakers = np.unique(named, return_inverse=True)[1].astype(np.int64)
+        several = len(set(named)) > 1  # one voice alone says nothing of other voices
+        features = extract(signals.samples, frontend or self.frontend)
+        return TestClips(features, signals.labels, speakers if several else None)
 
     def calibration(self, frontend: FrontEndConfig | None) -> np.ndarray:
         """Reads the training partition as recorded."""

@@ -4,6 +4,7 @@ from scipy import stats
 
 from kws_dendrite.errors import DataError
 from kws_dendrite.evaluation import crossed_difference, paired_difference
+from kws_dendrite.evaluation.crossed import by_group
 
 
 def tables(rng, seeds, clips, seed_spread, clip_spread, gain=0.0):
@@ -98,3 +99,33 @@ def test_swapping_turns_the_sign():
 def test_refuses_what_is_not_crossed(one, other):
     with pytest.raises(DataError, match="at least two seeds and two clips"):
         crossed_difference(np.zeros(one, bool), np.zeros(other, bool))
+
+
+def test_clips_of_one_speaker_are_one_value():
+    """Speakers whose clips all fare alike are as many values as there are speakers, however many clips each has."""
+    rng = np.random.default_rng(5)
+    first, second = tables(rng, 6, 30, 0.1, 0.3)
+    once = crossed_difference(first, second)
+    copied = crossed_difference(np.tile(first, 4), np.tile(second, 4), groups=np.tile(np.arange(30), 4))
+    assert copied.interval == pytest.approx(once.interval)
+    assert copied.p_value == pytest.approx(once.p_value)
+    assert (copied.clips, once.clips) == (120, 30)
+    alone = crossed_difference(first, second, groups=np.arange(30)[::-1])
+    assert alone.interval == pytest.approx(once.interval)
+
+
+def test_groups_of_several_sizes_keep_the_mean_and_are_linearised_as_a_ratio():
+    rng = np.random.default_rng(6)
+    groups = np.repeat(np.arange(12), rng.integers(1, 9, 12))
+    values = rng.random((3, groups.size))
+    table = by_group(values, groups)
+    assert table.mean(1) == pytest.approx(values.mean(1))
+    p, s = 1, 4
+    here = values[p, groups == s]
+    assert table[p, s] == pytest.approx(values[p].mean() + 12 / groups.size * (here - values[p].mean()).sum())
+
+
+@pytest.mark.parametrize("groups", [np.zeros(20), np.arange(19)])
+def test_groups_that_are_none_are_refused(groups):
+    with pytest.raises(DataError, match="at least two groups"):
+        crossed_difference(np.zeros((2, 20), bool), np.ones((2, 20), bool), groups=groups)

@@ -78,6 +78,18 @@ def test_clip_bootstrap_equals_drawing_clips():
     assert got.interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=1.5e-3)
 
 
+def test_clip_bootstrap_draws_whole_speakers():
+    """Each clip four times, a speaker's: the interval is that of the clips once, not half as wide."""
+    rng = np.random.default_rng(4)
+    first, second = rng.random((3, 80)) < 0.8, rng.random((3, 80)) < 0.7
+    once = clip_bootstrap(first, second, np.random.default_rng(0)).interval
+    groups = np.tile(np.arange(80), 4)
+    copied = clip_bootstrap(np.tile(first, 4), np.tile(second, 4), np.random.default_rng(0), groups=groups).interval
+    single = clip_bootstrap(np.tile(first, 4), np.tile(second, 4), np.random.default_rng(0)).interval
+    assert copied == pytest.approx(once, abs=0.01)
+    assert np.diff(copied) > 1.8 * np.diff(single)
+
+
 def test_clip_bootstrap_is_paired_and_repeats():
     right = np.random.default_rng(0).random(200) < 0.8
     same = clip_bootstrap(right, right, np.random.default_rng(0))

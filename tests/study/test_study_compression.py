@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scipy.optimize import isotonic_regression
 from tiny_rows import scored
 
 from kws_dendrite.errors import DataError
+from kws_dendrite.study.comparison import Scored
 from kws_dendrite.study.compression import compress, isotonic, parameters_at
 
 LOGS = np.log([500.0, 1000.0, 2000.0])
@@ -68,6 +70,24 @@ def test_an_interval_of_few_seeds_holds_as_often_as_it_says(seeds, least, most):
         (one,) = compress([arm], plain, "plain", rng, draws=300)
         held += one.gain_interval[0] <= 0 <= one.gain_interval[1]
     assert least < held / 400 < most
+
+
+def test_clips_of_one_speaker_are_drawn_together():
+    """Four clips a speaker, alike: twice the width of clips drawn one by one."""
+    rng = np.random.default_rng(3)
+    nets = [
+        Scored(one.row, table.mean(1), np.repeat(table, 4, 1), None, None, np.repeat(np.arange(200), 4))
+        for one, table in (
+            (scored("plain", (0.7,) * 4, size=500), np.repeat(rng.random((1, 200)) < 0.7, 4, 0)),
+            (scored("plain", (0.8,) * 4, size=1000), np.repeat(rng.random((1, 200)) < 0.8, 4, 0)),
+            (scored("gradient", (0.7,) * 4, size=500), np.repeat(rng.random((1, 200)) < 0.7, 4, 0)),
+        )
+    ]
+    loose = [replace(net, speakers=None) for net in nets]
+    (together,), (apart,) = (
+        compress(found[2:], found[:2], "plain", np.random.default_rng(0)) for found in (nets, loose)
+    )
+    assert np.diff(together.gain_interval) == pytest.approx(2 * np.diff(apart.gain_interval), rel=0.1)
 
 
 def test_a_plain_net_against_its_own_curve_saves_nothing():

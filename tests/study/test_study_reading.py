@@ -127,12 +127,14 @@ def test_correctness_survives_packing(tmp_path, study):
     """30 clips are no whole number of bytes."""
     row = study.finished()[0]
     rng = np.random.default_rng(0)
-    scores = reading.TestScores(rng.random((2, 30)) < 0.5, rng.random((2, 30)) < 0.5, np.array([0.1, np.nan]))
+    speakers = rng.integers(9, size=30)
+    scores = reading.TestScores(rng.random((2, 30)) < 0.5, rng.random((2, 30)) < 0.5, np.array([0.1, np.nan]), speakers)
     record = Record(tmp_path)
     record.keep(row, scores)
     found = record.scores(row)
     assert (found.correct == scores.correct).all() and (found.int8_correct == scores.int8_correct).all()
     assert found.recall == pytest.approx(scores.recall, nan_ok=True)
+    assert (found.speakers == speakers).all()
 
 
 def test_int8_decides_as_the_file_that_is_shipped(tmp_path):

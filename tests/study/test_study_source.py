@@ -32,6 +32,9 @@ def test_test_clips_and_calibration(recordings):
     clips = recordings.test(None)
     assert clips.features.shape == (len(clips.labels), 49, 24) and clips.features.dtype == np.float32
     assert len(clips.labels) == recordings.made_of["clips"]["test"]
+    spoke = [clip.speaker for clip in recordings.dataset.partition("test")]
+    same = np.array([[(a == b and a is not None) or i == j for j, b in enumerate(spoke)] for i, a in enumerate(spoke)])
+    assert ((clips.speakers[:, None] == clips.speakers) == same).all()
     calibration = recordings.calibration(None)
     assert calibration.shape[1] == 49 * 24 and len(calibration) <= 512
 
