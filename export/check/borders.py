@@ -163,8 +163,8 @@ def check_form(case: Case) -> Iterator[Finding]:
                 "input-rank",
                 "note",
                 what=f"the input {source.name!r} has the shape {list(source.shape)}, not flat",
-                why="features come as one row, frame by frame, and are copied in that order: right for (1, frames, "
-                "coefficients) and (1, frames, coefficients, 1), silently wrong for any other",
+                why="features come as one row, frame by frame, and are copied in that order: right where frames stand "
+                "before coefficients, as in (1, frames, coefficients, 1), silently wrong for any other order",
                 fix="take (1, frames x coefficients) and begin with a reshape",
                 source="ei-fill",
                 tensor=source,

@@ -1,5 +1,6 @@
 """Rules on operators as such: whether the target has them, for which types, how fast."""
 
+import math
 from collections.abc import Callable, Iterator
 
 from kws_dendrite.export.check.case import COPYING, Case, listed
@@ -141,7 +142,7 @@ def check_versions(case: Case) -> Iterator[Finding]:
     if not case.micro:
         return
     late = _by_kind(
-        case, lambda operator: not operator.custom and operator.version > newest.get(operator.kind, 1 << 30)
+        case, lambda operator: not operator.custom and operator.version > newest.get(operator.kind, math.inf)
     )
     for kind, operators in late.items():
         yield case.finding(

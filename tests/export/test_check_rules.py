@@ -343,6 +343,14 @@ def test_newer_operators_than_any_that_is_known():
     assert found(case) == {}
 
 
+@pytest.mark.parametrize("target", [EI, MICRO, ESPHOME, ESP_DL])
+def test_an_operator_that_nobody_knows_of_any_version(target):
+    case = Classifier()
+    code = case.code("FULLY_CONNECTED")
+    code.builtinCode, code.version = 5000, 2**31 - 1
+    assert found(case, target)["operator"] == "fails"
+
+
 def test_hybrid_weights():
     case = Classifier()
     for index in (case.flat, case.logits, case.pooled, case.map, case.source, case.target):
@@ -365,6 +373,8 @@ def test_weights_unpacked_on_the_device(dtype, severity):
     b.operator("DEQUANTIZE", [packed], made)
     b.subgraph.operators.insert(0, b.subgraph.operators.pop())
     assert found(case)["packed-weights"] == severity
+    case.operator("FULLY_CONNECTED").inputs[1] = made
+    assert "computed-weights" not in found(case)
 
 
 def test_float_islands():
