@@ -141,7 +141,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "dendrites", "Dendrites",
-        "How artificial dendrites grow. A search then tries both, nets with and without them.", "select", NONE,
+        "How artificial dendrites grow. A search then tries nets with and without them; the controls are not for it.",
+        "select", NONE,
         (NONE, *MODES),
     ),
     Parameter(
