@@ -73,14 +73,18 @@ def fit(
         whose: names the arm in an error.
 
     Raises:
-        ConfigError: the narrowest net is already larger, or the widest still far smaller.
+        ConfigError: the narrowest net is already larger, or the widest still far smaller; or no layer can take the
+            dendrites.
     """
     limit = size * (1 + SLACK)
 
     def parameters(channels: int) -> int:
         return measure(make(channels), growth).parameters
 
-    smallest = parameters(NARROWEST)
+    try:
+        smallest = parameters(NARROWEST)
+    except ConfigError as error:  # dendrites that this net cannot take
+        raise ConfigError(f"{whose}: {error}") from error
     if smallest > limit:
         raise ConfigError(
             f"{whose} cannot stand at {size:,} parameters: its smallest net has {smallest:,}; take a larger size"

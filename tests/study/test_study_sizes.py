@@ -83,6 +83,11 @@ def test_a_size_below_the_smallest_net_is_refused():
         fit(60, maker(700), whose="the arm x")
 
 
+def test_dendrites_that_no_layer_can_take_are_refused_in_the_arms_name():
+    with pytest.raises(ConfigError, match="the arm x: no layer can take dendrites of kind 'temporal': head: "):
+        fit(700, maker(700), DendriteConfig(kind="temporal", layers="head"), whose="the arm x")
+
+
 def test_a_size_beyond_the_widest_net_is_refused():
     with pytest.raises(ConfigError, match="take a smaller size"):
         fit(10**7, maker(4600))
