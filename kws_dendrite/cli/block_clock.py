@@ -17,7 +17,8 @@ from types import FrameType
 MARGIN_SECONDS = 2.0  # for the process to end, and for the little that is not measured
 SAFETY = 1.5  # the export takes at most so many times what it took in rehearsal
 UNKNOWN_SHARE, UNKNOWN_SECONDS = 0.5, 60.0  # of the limit, at most: the reserve until an export has been measured
-FIRST_EPOCH_SHARE = 0.5  # of the limit: what a first epoch may take although the time for training is over
+# What a first epoch may take although the time for training is over: a share of the limit, or so many seconds.
+FIRST_EPOCH_SHARE, FIRST_EPOCH_SECONDS = 0.5, 60.0
 TICK_SECONDS = 0.1
 INSIDE = ("_train_epoch", "grow")  # functions of kws_dendrite.training that may be left at any point
 OVERDUE_SECONDS = 5.0  # of waiting for such a function: then leave whichever it is
@@ -87,7 +88,8 @@ class BlockClock:
             nonlocal noticed
             late = self.left() < 0
             if self.epochs == done:
-                late = late and self.elapsed() > max(self.limit, begun + FIRST_EPOCH_SHARE * self.limit)
+                allowed = max(FIRST_EPOCH_SHARE * self.limit, FIRST_EPOCH_SECONDS)
+                late = late and self.elapsed() > max(self.limit, begun + allowed)
             if not late:
                 return
             noticed = min(noticed, self.elapsed())

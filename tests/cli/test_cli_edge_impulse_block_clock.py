@@ -5,7 +5,15 @@ import time
 
 import pytest
 
-from kws_dendrite.cli.block_clock import MARGIN_SECONDS, OVERDUE_SECONDS, SAFETY, UNKNOWN_SECONDS, BlockClock, TimeUp
+from kws_dendrite.cli.block_clock import (
+    FIRST_EPOCH_SECONDS,
+    MARGIN_SECONDS,
+    OVERDUE_SECONDS,
+    SAFETY,
+    UNKNOWN_SECONDS,
+    BlockClock,
+    TimeUp,
+)
 
 
 class Hands:
@@ -108,14 +116,14 @@ def test_a_long_epoch_is_cut_when_the_time_is_over(hands):
 def test_a_first_epoch_is_let_finish(hands):
     limited = clock(hands, 20)
     with limited.cutting():
-        LOOP["_train_epoch"](lambda: wait(hands, 15, seconds=0.5))
+        LOOP["_train_epoch"](lambda: wait(hands, FIRST_EPOCH_SECONDS - 1, seconds=0.5))
     assert not limited.fired
 
 
-def test_a_first_epoch_that_takes_the_whole_limit_is_cut(hands):
+def test_a_first_epoch_that_takes_far_more_than_the_limit_is_cut(hands):
     limited = clock(hands, 20)
     with pytest.raises(TimeUp), limited.cutting():
-        LOOP["_train_epoch"](lambda: wait(hands, 25))
+        LOOP["_train_epoch"](lambda: wait(hands, FIRST_EPOCH_SECONDS + 1))
 
 
 def test_what_must_not_be_left_halfway_is_waited_for(hands):
