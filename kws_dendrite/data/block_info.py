@@ -60,5 +60,10 @@ def class_names(info: BlockInfo, classes: int) -> tuple[str, ...]:
 
 
 def _seconds(value: Any) -> float | None:
+    if isinstance(value, str):  # a cloned project may hold numbers as text
+        try:
+            value = float(value)
+        except ValueError:
+            return None
     known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
     return float(value) if known else None

@@ -25,10 +25,16 @@ def test_what_studio_writes(path):
     assert read_info(path) == BlockInfo(("helloworld", "noise"), 1200.0, True)
 
 
-@pytest.mark.parametrize("limit", [0, -1, None, "1200", True, float("nan"), float("inf")])
+@pytest.mark.parametrize("limit", [0, -1, None, "soon", "-20", "nan", True, float("nan"), float("inf")])
 def test_a_limit_that_is_none(path, limit):
     path.write_text(json.dumps({"maxTrainingTimeSeconds": limit}))
     assert read_info(path).max_seconds is None
+
+
+def test_a_limit_as_text_is_a_limit(tmp_path):
+    path = tmp_path / "train_input.json"
+    path.write_text(json.dumps({"maxTrainingTimeSeconds": "20"}))
+    assert read_info(path).max_seconds == 20.0
 
 
 @pytest.mark.parametrize("mode", ["regression", "object-detection", "anomaly-gmm", "visual-anomaly"])
