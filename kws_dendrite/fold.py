@@ -244,16 +244,13 @@ class _Folder:
     def joined(self, name: str, z: _Value, a: _Value, t: np.ndarray, spec: Spec) -> _Value:
         """z + t * a, or z * (1 + t * a); t (C,), or (C, m) from m units to C neurons."""
         gate = spec.join == "gate"
+        t = t if a.scale is None else t * a.scale
+        one = np.ones(len(t)) if gate else None
         if spec.units:
-            if a.scale is not None:
-                t = t * a.scale
-            one = np.ones(len(t)) if gate else None
             self.weights[f"{name}_t"] = t.T if len(self.shape(a.name)) == 1 else t.T[None, None]
             node = plain.Dense if len(self.shape(a.name)) == 1 else plain.Conv2D
             y = self.emit(node(f"{name}_t", (a.name,), f"{name}_t", bias=one))
         else:
-            t = t if a.scale is None else t * a.scale
-            one = np.ones(len(t)) if gate else None
             y = self.emit(plain.Scale(f"{name}_t", (a.name,), t, one))
         if gate:
             return self.emit(plain.Mul(f"{name}_gated", (self.settled(z), y.name)))

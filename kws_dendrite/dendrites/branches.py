@@ -63,12 +63,7 @@ class TemporalBn(nn.Module):
         self.dilation = dilation
 
     def forward(self, x: Tensor) -> Tensor:
-        P, C, B, T, W = x.shape
-        if W == 1:
-            return self.norm(self.depthwise(x, self.dilation))
-        rows = x.transpose(3, 4).reshape(P, C, B * W, T, 1)
-        y = self.norm(self.depthwise(rows, self.dilation))
-        return y.view(P, C, B, W, T).transpose(3, 4)
+        return _over_time(x, lambda rows: self.norm(self.depthwise(rows, self.dilation)))
 
 
 class Plateau(nn.Module):
@@ -79,11 +74,16 @@ class Plateau(nn.Module):
         self.taps = taps
 
     def forward(self, x: Tensor) -> Tensor:
-        P, C, B, T, W = x.shape
-        if W == 1:
-            return window_max(x, self.taps)
-        rows = x.transpose(3, 4).reshape(P, C, B * W, T, 1)
-        return window_max(rows, self.taps).view(P, C, B, W, T).transpose(3, 4)
+        return _over_time(x, lambda rows: window_max(rows, self.taps))
+
+
+def _over_time(x: Tensor, operation: Callable[[Tensor], Tensor]) -> Tensor:
+    """An operation of the temporal nets, (P, C, B, T, 1) -> the same, on each frequency of (P, C, B, T, W)."""
+    P, C, B, T, W = x.shape
+    if W == 1:
+        return operation(x)
+    rows = x.transpose(3, 4).reshape(P, C, B * W, T, 1)
+    return operation(rows).view(P, C, B, W, T).transpose(3, 4)
 
 
 class FewInputs(nn.Module):
@@ -133,12 +133,11 @@ def available(base: nn.Module, spec: Spec) -> str | None:
     if torch_layers.is_plain(base):
         return torch_layers.available(base, spec)
     conv = base.conv if isinstance(base, ConvBn) else base
-    temporal = isinstance(base, (*CONVOLUTIONS,))
     if spec.kind == "pool":
         return None if isinstance(base, PooledDense) else "it is not a head behind a pool over time"
     if isinstance(base, PooledDense):
         return f"kind {spec.kind!r} is not for a pool and its head as one layer"
-    if spec.kind in ("temporal", "plateau") and not temporal:
+    if spec.kind in ("temporal", "plateau") and not isinstance(base, CONVOLUTIONS):
         return "it has no axis of time"
     if spec.kind == "echo" and not (isinstance(base, SeparableBn) and base.norm.positive):
         return "its weights do not serve several uses, whose scales share a sign"
@@ -168,6 +167,13 @@ def empty_branch(base: nn.Module, spec: Spec) -> nn.Module:
     return branch.requires_grad_(True)
 
 
+def _last_map(base: nn.Module) -> nn.Module:
+    """The layer's last linear map."""
+    if isinstance(base, SeparableBn):
+        return base.pointwise
+    return base.conv if isinstance(base, ConvBn) else base
+
+
 def _copy(base: nn.Module, _: Spec) -> nn.Module:
     return copy.deepcopy(base)
 
@@ -185,7 +191,7 @@ def _sparse(base: nn.Module, spec: Spec) -> nn.Module:
         inputs = base.weight.shape[2]
         branch: nn.Module = SparseDense(P, inputs, C, min(spec.fan_in, inputs))
     else:
-        whole = base.pointwise if isinstance(base, SeparableBn) else base.conv if isinstance(base, ConvBn) else base
+        whole = _last_map(base)
         inputs = whole.weight.shape[2]
         branch = SparsePointwise(P, inputs, C, min(spec.fan_in, inputs), whole.stride)
         branch = ConvBn(branch, BatchNorm(P, C))
@@ -234,16 +240,26 @@ def rows(branch: nn.Module, index: Tensor) -> nn.Module:
     """A copy of `branch` with the neurons `index` (P, m) alone, each member its own; a depthwise half stays whole."""
     branch = copy.deepcopy(branch)
     whole = branch.depthwise if isinstance(branch, SeparableBn) else None
+
+    def part(value: Tensor) -> Tensor:
+        if value.dim() < NEURON_AXES:
+            return value
+        wide = index.reshape(*index.shape, *(1,) * (value.dim() - NEURON_AXES))
+        return torch.gather(value, 1, wide.expand(-1, -1, *value.shape[NEURON_AXES:]))
+
+    change_tensors(branch, part, but=whole)
+    return branch
+
+
+@torch.no_grad()
+def change_tensors(branch: nn.Module, change: Callable[[Tensor], Tensor], but: nn.Module | None = None) -> None:
+    """Put `change(value)` in place of every parameter and buffer, those of the module `but` left as they are."""
     for module in branch.modules():
-        if module is whole:
+        if module is but:
             continue
         for name, value in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-            if value.dim() < NEURON_AXES:
-                continue
-            wide = index.reshape(*index.shape, *(1,) * (value.dim() - NEURON_AXES))
-            part = torch.gather(value, 1, wide.expand(-1, -1, *value.shape[NEURON_AXES:]))
-            setattr(module, name, nn.Parameter(part) if isinstance(value, nn.Parameter) else part)
-    return branch
+            changed = change(value)
+            setattr(module, name, nn.Parameter(changed) if isinstance(value, nn.Parameter) else changed)
 
 
 def own_parameters(branch: nn.Module, base: nn.Module) -> list[nn.Parameter]:
@@ -289,8 +305,7 @@ def draw(branch: nn.Module, base: nn.Module, x: Tensor, generators: list[torch.G
 
 def _strongest(base: nn.Module, x: Tensor, few: FewInputs | torch_branches.FewInputs) -> Tensor:
     """The inputs (P, C, n) with the most to say to each neuron: |weight| times the input's root mean square."""
-    whole = base.pointwise if isinstance(base, SeparableBn) else base.conv if isinstance(base, ConvBn) else base
-    weight = torch_layers.input_weight(base) if torch_layers.is_plain(base) else whole.weight
+    weight = torch_layers.input_weight(base) if torch_layers.is_plain(base) else _last_map(base).weight
     loud = x.flatten(NEURON_AXES).square().mean(-1).sqrt()  # (P, Cin)
     P, _, n = few.index.shape
     times = P // weight.shape[0]  # a pool of candidates has several branches a member

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from kws_dendrite.dendrites.branches import available, draw, empty_branch, neurons, own_parameters
+from kws_dendrite.dendrites.branches import available, change_tensors, draw, empty_branch, neurons, own_parameters
 from kws_dendrite.dendrites.config import ANY_KIND, DendriteConfig
 from kws_dendrite.dendrites.layer import Dendritic, Sources, Spec, keeps_channels, weighted
 from kws_dendrite.dendrites.objective import Moments, SmoothedMoments, moments, score
@@ -142,10 +142,7 @@ def _widened(branch: nn.Module, times: int) -> nn.Module:
     """Every member `times` times."""
     if times == 1:
         return branch
-    for module in branch.modules():
-        for name, value in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-            wide = _repeated(value, times)
-            setattr(module, name, nn.Parameter(wide) if isinstance(value, nn.Parameter) else wide)
+    change_tensors(branch, lambda value: _repeated(value, times))
     return branch
 
 
@@ -242,10 +239,7 @@ def pick(pool: Pool, best: Tensor) -> tuple[nn.Module, Tensor]:
     if pool.size == 1:
         return pool.branch, pool.cascade
     branch = copy.deepcopy(pool.branch)
-    for module in branch.modules():
-        for name, value in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-            taken = _pick(value.unflatten(0, (-1, pool.size)), best)
-            setattr(module, name, nn.Parameter(taken) if isinstance(value, nn.Parameter) else taken)
+    change_tensors(branch, lambda value: _pick(value.unflatten(0, (-1, pool.size)), best))
     return branch, _pick(pool.cascade.unflatten(0, (-1, pool.size)), best)
 
 

@@ -221,16 +221,17 @@ class SeparableBn(nn.Module):
         return self.norm(self.pointwise(self.depthwise(x, self.dilation)), residual, relu=True)
 
 
-def rectified(unit: nn.Module, x: Tensor, residual: Tensor | None = None) -> Tensor | None:
-    """residual + relu(unit(x)) in one pass over memory less a step; None where that is not the same thing.
+def rectified(unit: nn.Module, x: Tensor, relu: nn.Module, residual: Tensor | None = None) -> Tensor:
+    """residual + relu(unit(x)), with fewer passes over memory where that is the same thing.
 
     It is not where `unit` is more than a convolution and its BatchNorm (it has dendrites), or where somebody looks at
     its output: a hook, or a tracer, to which a layer is one operation.
     """
-    if not isinstance(unit, (ConvBn, SeparableBn)) or not isinstance(x, Tensor):
-        return None
-    watched = any(part._forward_hooks for part in unit.modules())
-    return None if watched else unit.rectified(x, residual)
+    whole = isinstance(unit, (ConvBn, SeparableBn)) and isinstance(x, Tensor)
+    if whole and not any(part._forward_hooks for part in unit.modules()):
+        return unit.rectified(x, residual)
+    y = relu(unit(x))
+    return y if residual is None else residual + y
 
 
 class Features(nn.Module):

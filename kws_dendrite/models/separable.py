@@ -159,13 +159,9 @@ class Separable(nn.Module):
             x = self.collapse(self.relu(self.filters(x)))
         if self.entry is not None:
             x = self.entry(x)
-        y = rectified(self.stem, x)
-        x = self.relu(self.stem(x)) if y is None else y  # (P, C, B, T, 1)
+        x = rectified(self.stem, x, self.relu)  # (P, C, B, T, 1)
         for block in self.blocks:
-            y = None if self.joined else rectified(block, x, x)
-            if y is None:
-                y = self.relu(x + block(x)) if self.joined else x + self.relu(block(x))
-            x = y
+            x = self.relu(x + block(x)) if self.joined else rectified(block, x, self.relu, x)
         if self.windows is not None:
             x = self.windows(x)
         x = self.pool(x)  # (P, C, B)
