@@ -1,0 +1,181 @@
+"""A point of the front, trained again with fresh seeds: what is kept of it, and the folder that holds them all."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kws_dendrite.errors import CheckpointError
+from kws_dendrite.evaluation import crossed_difference, t_interval, wilson_interval
+from kws_dendrite.evaluation.statistics import Interval
+from kws_dendrite.output import replacing, write_json
+from kws_dendrite.training.checkpoint import WEIGHTS
+
+FOLDER, RESULT, CORRECT, CLAIM = "front", "refit.json", "validation.npz", "claim"
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """One point, retrained. Of P seeds; tuples have a value a seed.
+
+    Attributes:
+        name: of its folder, "<trial>-<dendrites>".
+        trial, arm, dendrites: which point of the search it is.
+        said: what the search said of it: "accuracy", "accuracy_members", "parameters", "value", "epochs".
+        made_of: all that it follows from, as JSON values.
+        accuracy, loss: on the validation clips, at each seed's best epoch.
+        parameters, macs, value: of the folded nets, which may differ where growth chooses; value is the objective's.
+        dendrites_kept: growth steps that helped.
+        exported: the seed that an export takes, the one with the lowest validation loss.
+        epochs: run in all.
+        seconds: it took.
+        weights: SHA-256 of its checkpoint's weights.
+    """
+
+    name: str
+    trial: int
+    arm: str
+    dendrites: int
+    said: dict[str, Any]
+    made_of: dict[str, Any]
+    accuracy: tuple[float, ...]
+    loss: tuple[float, ...]
+    parameters: tuple[int, ...]
+    macs: tuple[int, ...]
+    value: tuple[float, ...]
+    dendrites_kept: int
+    exported: int
+    epochs: int
+    seconds: float
+    weights: str
+
+    @property
+    def members(self) -> int:
+        """P."""
+        return len(self.accuracy)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Over the seeds."""
+        return sum(self.accuracy) / len(self.accuracy)
+
+    @property
+    def seed_interval(self) -> Interval:
+        """95 % of the mean, over seeds alone."""
+        low, high = t_interval(self.accuracy)
+        return max(0.0, low), min(1.0, high)
+
+    @property
+    def size(self) -> float:
+        """What the search kept small; the largest of the seeds, so that whichever is shipped keeps to it."""
+        return max(self.value)
+
+    def to_json(self) -> dict[str, Any]:
+        """As refit.json holds it."""
+        return asdict(self)
+
+
+class RefitStore:
+    """The front/ folder of a search."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder) / FOLDER
+
+    def path(self, name: str) -> Path:
+        """Folder of a point: its checkpoint, refit.json, validation.npz and the lock."""
+        return self.folder / name
+
+    @contextlib.contextmanager
+    def claimed(self, name: str) -> Iterator[bool]:
+        """Whether the point is ours while open. The lock is the system's own: it ends with a process that is killed."""
+        folder = self.path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / CLAIM).open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            yield True
+
+    def read(self, name: str) -> Refitted | None:
+        """A finished point, None for one that is not.
+
+        Raises:
+            CheckpointError: refit.json is not what this version writes.
+        """
+        path = self.path(name) / RESULT
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise CheckpointError(f"{path} is not JSON ({error}); remove {path.parent} to refit the point") from error
+        names = [item.name for item in fields(Refitted)]
+        if not isinstance(value, dict) or set(names) - set(value):
+            raise CheckpointError(f"{path} is not a refitted point; remove {path.parent} to refit it")
+        return Refitted(**{key: tuple(value[key]) if isinstance(value[key], list) else value[key] for key in names})
+
+    def all(self) -> list[Refitted]:
+        """Every finished point, smallest first."""
+        names = sorted(path.parent.name for path in self.folder.glob(f"*/{RESULT}"))
+        found = [point for name in names if (point := self.read(name)) is not None]
+        return sorted(found, key=lambda point: (point.size, -point.mean_accuracy, point.trial, point.dendrites))
+
+    def write(self, point: Refitted, correct: np.ndarray) -> None:
+        """Finish a point: its checkpoint stands already; `correct` is bool (P, N) over the validation clips."""
+        arrays = {"clips": np.array(correct.shape[1]), "correct": np.packbits(correct, axis=1)}
+        with replacing(self.path(point.name) / CORRECT) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        write_json(self.path(point.name) / RESULT, point.to_json())
+
+    def correct(self, name: str) -> np.ndarray:
+        """bool (P, N): right or wrong on each validation clip.
+
+        Raises:
+            CheckpointError: the file is not there or not whole.
+        """
+        path = self.path(name) / CORRECT
+        try:
+            with np.load(path, allow_pickle=False) as held:
+                return np.unpackbits(held["correct"], axis=1, count=int(held["clips"])).astype(bool)
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise CheckpointError(
+                f"{path} cannot be read ({error}); remove {path.parent} to refit the point"
+            ) from error
+
+    def weights_hash(self, name: str) -> str:
+        """SHA-256 of a point's weights as they stand."""
+        return hashlib.sha256((self.path(name) / WEIGHTS).read_bytes()).hexdigest()
+
+
+def both_interval(correct: np.ndarray, groups: np.ndarray | None = None) -> Interval:
+    """95 % interval of a mean accuracy over seeds and clips, both drawn at random: bool (P, N) to two ends.
+
+    Never narrower than over seeds alone or over clips alone (`crossed_difference`), nor than Wilson's over clips: where
+    every clip is right the spread is none, and says nothing.
+    """
+    low, high = crossed_difference(correct, np.zeros_like(correct), groups=groups).interval
+    least, most = wilson_interval(float(correct.mean(0).sum()), correct.shape[1])
+    return max(0.0, min(low, least)), min(1.0, max(high, most))
+
+
+def first_difference(
+    before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
+) -> tuple[str, Any, Any] | None:
+    """(field, before, now) of the first leaf that is not the same, None where all are."""
+    for name in dict.fromkeys([*now, *before]):
+        left, right = before.get(name), now.get(name)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found = first_difference(left, right, f"{prefix}{name}.")
+            if found:
+                return found
+        elif left != right:
+            return f"{prefix}{name}", left, right
+    return None
