@@ -13,6 +13,10 @@ class DataError(KwsDendriteError):
     """A clip, a folder or an array that cannot be used."""
 
 
+class DivergenceError(DataError):
+    """A loss that is not finite: features with bad values, or too high a learning rate."""
+
+
 class CheckpointError(KwsDendriteError):
     """A checkpoint that is truncated, of another architecture, or not one."""
 

@@ -14,8 +14,7 @@ same.
 import copy
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,72 +23,26 @@ from torch import Tensor, nn
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.dendrites import Choice, DendriteConfig, StepReport, grow_step, with_choice
 from kws_dendrite.dendrites.places import Batch, remove_silent, remove_stale_wrappers
-from kws_dendrite.errors import ConfigError, DataError
+from kws_dendrite.errors import ConfigError, DataError, DivergenceError
 from kws_dendrite.fold import fold
 from kws_dendrite.plain import cost
 from kws_dendrite.training.batches import PopulationBatches
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.loop import (
     CycleResult,
-    EpochRecord,
     Progress,
+    Stop,
     cross_entropy,
     fit_statistics,
     predict,
     train_cycle,
 )
+from kws_dendrite.training.stages import GrowthStep, Stage, TrainResult
 
 CALIBRATION_BATCHES = 2  # of 128 clips: a neuron's mean and deviation to a few percent
 EARLY = 0.2  # of the first two cycles, before an early insertion
 STEP_SEED = 7919  # apart, so that a step's stream is none of the first cycle's
 DEVICE_CORE = "cortex-m4"  # whose modelled cycles are a price
-
-
-@dataclass(frozen=True)
-class GrowthStep:
-    """What one growth step did.
-
-    Attributes:
-        epoch: the first after it.
-        dendrites: its number.
-        loss_before, loss_after: the population's mean at the members' best epochs; None where the grown net diverged.
-        scores, chosen: as in `StepReport`.
-        standard_error: of the paired difference over validation clips; None of a single clip.
-        learning_rate: that the probe took.
-    """
-
-    epoch: int
-    dendrites: int
-    kind: str
-    accepted: bool
-    loss_before: float
-    loss_after: float | None
-    scores: dict[str, float | None] = field(default_factory=dict)
-    chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
-    standard_error: float | None = None
-    learning_rate: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As stored in a checkpoint's growth list."""
-        return asdict(self)
-
-
-@dataclass
-class TrainResult:
-    """Attributes:
-    model: trained, grown where that helped, every member at its best epoch.
-    history: all epochs of all cycles.
-    growth: all growth steps, the rejected ones too.
-    best_loss, best_accuracy: validation figures of every member of `model`.
-    interrupted: Ctrl-C ended it early.
-    """
-
-    model: nn.Module
-    history: list[EpochRecord]
-    growth: list[GrowthStep]
-    best_loss: list[float]
-    best_accuracy: list[float]
-    interrupted: bool = False
 
 
 def train(
@@ -102,16 +55,24 @@ def train(
     seed: int = 0,
     progress: Progress | None = None,
     on_growth: Callable[[GrowthStep], None] = lambda step: None,
+    on_stage: Callable[[Stage], None] | None = None,
+    stop: Stop | None = None,
 ) -> TrainResult:
     """Train a population, with or without dendrites.
 
     Ctrl-C ends it with the best that there is by then; in a candidate phase that is the model before the growth step.
+    `stop` ends it, too, after an epoch or a stage; a growth step that it falls into is neither kept nor told.
 
     Args:
         model: a fresh population; it is trained in place, but use the result's.
         growth: how to grow; None trains `restarts` + 1 plain cycles, the control of as many growth steps. With
             insertion "start" the dendrites are there at once, and `restarts` + 1 cycles follow.
         seed: of batch order, dropout and candidates; the same seed gives the same weights.
+        on_stage: sees every net that training passes through, the last one too.
+        stop: asked after every epoch and every stage.
+
+    Raises:
+        DivergenceError: a loss that is not finite in a plain cycle; a growth step that diverges is a rejected one.
     """
     fit_statistics(model, bank)
     from_start = growth is not None and growth.insertion == "start"
@@ -122,32 +83,70 @@ def train(
         for number in range(1, growth.dendrites + 1):
             report = grow_in_place(model, bank, config, growth, seed + STEP_SEED * number)
             first.append(GrowthStep(0, number, growth.mode, True, math.nan, None, report.scores, report.chosen))
-    cycle = train_cycle(model, bank, replace(config, epochs=lengths[0]), seed, phase="cycle 1", progress=progress)
+    cycle = train_cycle(
+        model, bank, replace(config, epochs=lengths[0]), seed, phase="cycle 1", progress=progress, stop=stop
+    )
     loss = _mean(cycle.best_loss)
     first = [replace(step, loss_before=loss, loss_after=loss) for step in first]  # there is no net before it
-    result = TrainResult(model, cycle.history, first, cycle.best_loss, cycle.best_accuracy, cycle.interrupted)
+    result = TrainResult(
+        model, cycle.history, first, cycle.best_loss, cycle.best_accuracy, cycle.interrupted, cycle.stopped
+    )
     for step in first:
         on_growth(step)
+    phase_epochs = _epochs_beside_cycles(growth)
+
+    def passed(step: int) -> None:
+        """Tell the stage after `step` restarts or growth steps, then ask whether to go on."""
+        if on_stage and not result.ended:
+            clean = copy.deepcopy(result.model)
+            remove_silent(clean)
+            remove_stale_wrappers(clean)
+            tried = 0 if growth is None or from_start else step
+            on_stage(
+                Stage(
+                    clean,
+                    sum(done.accepted and bool(done.chosen) for done in result.growth),
+                    tried,
+                    step + 1,
+                    sum(lengths[: step + 1]) + tried * phase_epochs,
+                    result.best_loss,
+                    result.best_accuracy,
+                )
+            )
+        if stop and not result.ended:
+            result.stopped = stop()
+
+    passed(0)
     tries = 0
     for step in range(1, steps + 1):
-        if result.interrupted:
+        if result.ended:
             break
         here = replace(config, epochs=lengths[step])
         seed_here = seed + STEP_SEED * step
         if growth is None or from_start:
             phase = f"cycle {step + 1}"
             cycle = train_cycle(
-                result.model, bank, here, seed_here, phase=phase, first_epoch=len(result.history), progress=progress
+                result.model,
+                bank,
+                here,
+                seed_here,
+                phase=phase,
+                first_epoch=len(result.history),
+                progress=progress,
+                stop=stop,
             )
             _extend(result, cycle)
+            passed(step)
             continue
-        outcome = _grow_and_train(result, bank, here, growth, step, seed_here, progress)
+        outcome = _grow_and_train(result, bank, here, growth, step, seed_here, progress, stop)
         if outcome is None:
             break
         result.growth.append(outcome)
         on_growth(outcome)
+        if outcome.accepted:
+            passed(step)
         tries = 0 if outcome.accepted else tries + 1
-        if tries >= growth.tries or result.interrupted:
+        if tries >= growth.tries:
             break
     remove_silent(result.model)
     remove_stale_wrappers(result.model)
@@ -162,8 +161,10 @@ def _grow_and_train(
     step: int,
     seed: int,
     progress: Progress | None,
+    stop: Stop | None,
 ) -> GrowthStep | None:
-    """One growth step and its cycle; `result` becomes the grown net's if it is kept. None: Ctrl-C before the cycle."""
+    """One growth step and its cycle; `result` becomes the grown net's if it is kept. None: Ctrl-C before the cycle, or
+    `stop` in it."""
     before = result.model
     losses_before = clip_losses(before, bank)
     try:
@@ -176,9 +177,15 @@ def _grow_and_train(
     epoch = len(result.history)
     loss_before = _mean(result.best_loss)
     try:
-        cycle = train_cycle(grown, bank, config, seed, phase=f"dendrite {step}", first_epoch=epoch, progress=progress)
-    except DataError:  # the grown net diverged, the one before did not: growth that does not help
+        cycle = train_cycle(
+            grown, bank, config, seed, phase=f"dendrite {step}", first_epoch=epoch, progress=progress, stop=stop
+        )
+    except DivergenceError:  # the grown net diverged, the one before did not: growth that does not help
         return GrowthStep(epoch, step, growth.mode, False, loss_before, None, report.scores, report.chosen)
+    if cycle.stopped:
+        result.history += cycle.history
+        result.stopped = True
+        return None
     loss_after = _mean(cycle.best_loss)
     error = paired_standard_error(losses_before, clip_losses(grown, bank))
     accepted = is_better(loss_before, loss_after, error, growth)
@@ -305,7 +312,7 @@ def probe_rate(
         trial = copy.deepcopy(model)
         try:
             cycle = train_cycle(trial, bank, replace(config, epochs=1, learning_rate=rate), seed, phase="probe")
-        except DataError:
+        except DivergenceError:
             continue
         if cycle.interrupted:  # which a cycle takes for its end; here it is the growth step's
             raise KeyboardInterrupt
@@ -359,21 +366,27 @@ def share_epochs(config: TrainConfig, total: int, growth: DendriteConfig | None,
     if restarts < 0:
         raise ConfigError(f"restarts is at least 0; got {restarts}")
     steps = growth.dendrites if growth and growth.insertion != "start" else restarts
-    candidates = growth.candidate_epochs * steps if growth and growth.trains_candidates else 0
-    probes = len(growth.probe) * steps if growth and growth.insertion != "start" else 0
-    cycle = (total - candidates - probes) // (steps + 1)
+    beside = _epochs_beside_cycles(growth) * steps
+    cycle = (total - beside) // (steps + 1)
     if cycle < 1:
         raise ConfigError(
-            f"{total} epochs leave none for {steps + 1} cycles after {candidates + probes} candidate and probe epochs; "
+            f"{total} epochs leave none for {steps + 1} cycles after {beside} candidate and probe epochs; "
             "take more epochs, fewer dendrites or fewer candidate epochs"
         )
     return replace(config, epochs=cycle)
 
 
+def _epochs_beside_cycles(growth: DendriteConfig | None) -> int:
+    """Epochs that a growth step takes before its cycle: of candidates, and of probes of the learning rate."""
+    if growth is None or growth.insertion == "start":
+        return 0
+    return (growth.candidate_epochs if growth.trains_candidates else 0) + len(growth.probe)
+
+
 def _extend(result: TrainResult, cycle: CycleResult) -> None:
     result.history += cycle.history
     result.best_loss, result.best_accuracy = cycle.best_loss, cycle.best_accuracy
-    result.interrupted = cycle.interrupted
+    result.interrupted, result.stopped = cycle.interrupted, cycle.stopped
 
 
 def _mean(values: list[float]) -> float:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kws_dendrite.data.bank import FeatureBank
-from kws_dendrite.errors import DataError
+from kws_dendrite.errors import DivergenceError
 from kws_dendrite.training.allocator import keep_freed_memory
 from kws_dendrite.training.averaging import WeightAverage
 from kws_dendrite.training.batches import PopulationBatches
@@ -45,15 +45,18 @@ class CycleResult:
     history: an entry an epoch.
     best_loss, best_accuracy: validation loss and accuracy of every member at its best epoch.
     interrupted: Ctrl-C ended it; the model holds the best epoch so far.
+    stopped: `stop` ended it; so does the model.
     """
 
     history: list[EpochRecord] = field(default_factory=list)
     best_loss: list[float] = field(default_factory=list)
     best_accuracy: list[float] = field(default_factory=list)
     interrupted: bool = False
+    stopped: bool = False
 
 
 Progress = Callable[[EpochRecord, int], None]  # a finished epoch, and how many the cycle has
+Stop = Callable[[], bool]  # asked after every epoch, when `Progress` has seen it; true ends training
 
 
 @torch.no_grad()
@@ -96,6 +99,7 @@ def train_cycle(
     phase: str = "train",
     first_epoch: int = 0,
     progress: Progress | None = None,
+    stop: Stop | None = None,
 ) -> CycleResult:
     """Train `model` in place over one cosine cycle; it ends with every member at its best validation loss.
 
@@ -103,7 +107,8 @@ def train_cycle(
     a member's validation loss worse. Ctrl-C drops the epoch that it falls into.
 
     Raises:
-        DataError: a loss that is not finite, in training or validation; the model is back at its best finite state.
+        DivergenceError: a loss that is not finite, in training or validation; the model is back at its best finite
+            state.
     """
     keep_freed_memory()
     P = next(iter(model.parameters())).shape[0]
@@ -123,14 +128,14 @@ def train_cycle(
                 start = time.perf_counter()
                 rate, loss, accuracy = _train_epoch(model, batches, config, optimizer, epoch, total, warmup, average)
                 if not math.isfinite(loss):
-                    raise DataError(
+                    raise DivergenceError(
                         f"the training loss is {loss} in epoch {first_epoch + epoch}; lower the learning rate "
                         f"(now {config.learning_rate}) or look for bad values in the features"
                     )
                 with average.applied() if average else contextlib.nullcontext():
                     losses, accuracies = validate(model, validation, validation_labels)
                     if not losses.isfinite().all():
-                        raise DataError(
+                        raise DivergenceError(
                             f"the validation loss is {losses.tolist()} after epoch {first_epoch + epoch}; lower the "
                             f"learning rate (now {config.learning_rate}) or look for bad values in the features"
                         )
@@ -148,6 +153,9 @@ def train_cycle(
                 result.history.append(record)
                 if progress:
                     progress(record, config.epochs)
+                if stop and stop():
+                    result.stopped = True
+                    break
                 stale = 0 if (losses < lowest).any() else stale + 1
                 lowest = torch.minimum(lowest, losses)
                 if config.patience and stale >= config.patience:

@@ -11,7 +11,7 @@ from tiny_bank import CONFIG, F, K, N, T, make_bank, net, same, state
 
 from kws_dendrite.dendrites import Choice, DendriteConfig, Dendritic, Spec, dendritic_layers
 from kws_dendrite.dendrites import growth as step_module
-from kws_dendrite.errors import ConfigError, DataError
+from kws_dendrite.errors import ConfigError, DataError, DivergenceError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import PaperConfig, build_model
 from kws_dendrite.plain import cost, device_cost
@@ -648,7 +648,7 @@ def test_a_grown_net_that_diverges_is_rolled_back(bank, monkeypatch):
 
     def diverge(model, *args, **settings):
         if settings["phase"].startswith("dendrite"):
-            raise DataError("the training loss is nan")
+            raise DivergenceError("the training loss is nan")
         return original(model, *args, **settings)
 
     monkeypatch.setattr(growth_module, "train_cycle", diverge)
