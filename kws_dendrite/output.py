@@ -29,7 +29,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise OutputError(_explain(path, error)) from error
+        raise OutputError(explain(path, error)) from error
     temporary = Path(name)
     try:
         yield temporary
@@ -38,7 +38,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(_explain(path, error)) from error
+        raise OutputError(explain(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -72,13 +72,13 @@ def replacing_together(folder: Path | str) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".unfinished.", dir=folder))
     except OSError as error:
-        raise OutputError(_explain(folder, error)) from error
+        raise OutputError(explain(folder, error)) from error
     try:
         yield temporary
         for path in sorted(temporary.iterdir()):
             path.replace(folder / path.name)
     except OSError as error:
-        raise OutputError(_explain(folder, error)) from error
+        raise OutputError(explain(folder, error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -106,7 +106,7 @@ def claimed(folder: Path | str, *, overwrite: bool = False, resume: bool = False
         fresh = not marker.exists()
         lock = marker.open("a")
     except OSError as error:
-        raise OutputError(_explain(folder, error)) from error
+        raise OutputError(explain(folder, error)) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,7 +129,8 @@ def claimed(folder: Path | str, *, overwrite: bool = False, resume: bool = False
             raise
 
 
-def _explain(path: Path, error: OSError) -> str:
+def explain(path: Path, error: OSError) -> str:
+    """What went wrong with a file, in one line."""
     short = error.errno is None and "requested and" in str(error)  # numpy's words for what did not all fit
     if error.errno == errno.ENOSPC or short:
         return f"no space left on the disk while writing {path}; free some and run the same command again"
