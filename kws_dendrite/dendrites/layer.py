@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kws_dendrite.dendrites.config import DendriteActivation, Join
+from kws_dendrite.models.kernels.functions import plateau as plateau_relu
 from kws_dendrite.models.layers import SeparableBn
 
 NEURON_AXES = 2  # (P, C, ...)
@@ -119,6 +120,17 @@ class Dendritic(nn.Module):
         sources = self.sources(x)
         z = self.joined(sources.z, self.dendrites(sources))
         return self.layout.outside(z.to(sources.z.dtype))  # under autocast t is of a wider type than z
+
+    def rectified(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """residual + relu(self(x)); one plateau dendrite a neuron goes with its ReLU in a single pass over memory."""
+        if not len(self.branches) and hasattr(self.base, "rectified"):
+            return self.base.rectified(x, residual)
+        if len(self.specs) == 1 and self.specs[0] == Spec("plateau", taps=self.specs[0].taps):  # relu, added, learning
+            z = self.sources(x).z
+            if z.dim() == 5 and z.shape[4] == 1:  # over time alone
+                return plateau_relu(z, self.t[0], self.specs[0].taps, residual)
+        y = F.relu(self(x))
+        return y if residual is None else residual + y
 
     def joined(self, z: Tensor, dendrites: list[Tensor]) -> Tensor:
         """z' from z and a_1 .. a_D, in the order in which they were inserted."""

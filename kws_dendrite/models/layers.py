@@ -224,12 +224,12 @@ class SeparableBn(nn.Module):
 def rectified(unit: nn.Module, x: Tensor, relu: nn.Module, residual: Tensor | None = None) -> Tensor:
     """residual + relu(unit(x)), with fewer passes over memory where that is the same thing.
 
-    It is not where `unit` is more than a convolution and its BatchNorm (it has dendrites), or where somebody looks at
-    its output: a hook, or a tracer, to which a layer is one operation.
+    It is where `unit` has a `rectified` of its own, unless somebody looks at its output: a hook, or a tracer, to which
+    a layer is one operation.
     """
-    whole = isinstance(unit, (ConvBn, SeparableBn)) and isinstance(x, Tensor)
-    if whole and not any(part._forward_hooks for part in unit.modules()):
-        return unit.rectified(x, residual)
+    fused = getattr(unit, "rectified", None)
+    if fused is not None and isinstance(x, Tensor) and not any(part._forward_hooks for part in unit.modules()):
+        return fused(x, residual)
     y = relu(unit(x))
     return y if residual is None else residual + y
 

@@ -10,6 +10,7 @@ from tiny_nets import LAYERS, B, C, P, calibrated, dense, randn
 from torch import nn
 
 from kws_dendrite.dendrites import Dendritic, Spec
+from kws_dendrite.dendrites.branches import empty_branch
 from kws_dendrite.dendrites.layer import Layout, activate
 from kws_dendrite.models.layers import Dense
 
@@ -203,3 +204,33 @@ def test_a_layout_brings_neurons_to_their_place_and_back(axis):
     assert layout.inside(value).shape[:2] == (1, value.shape[axis])
     assert torch.equal(layout.outside(layout.inside(value)), value)
     assert Layout().inside(value) is value and Layout().outside(value) is value
+
+
+FUSED = Spec("plateau", taps=3)
+
+
+@pytest.mark.parametrize("spec", [FUSED, replace(FUSED, join="gate"), replace(FUSED, activation="tanh"), COPY])
+@pytest.mark.parametrize("kind", ["conv_bn", "separable_bn"])
+@pytest.mark.parametrize("with_residual", [False, True])
+def test_rectified_is_relu_behind_the_layer(kind, spec, with_residual):
+    """In one pass where the dendrites are plateaus, in parts elsewhere: the same values and gradients."""
+    make, shape = LAYERS[kind]
+    layer, x = Dendritic(make()), randn(*shape, seed=4)
+    branch = empty_branch(layer.base, spec) if spec.kind == "plateau" else calibrated(layer.base, spec, x, 10)
+    layer.add(branch, torch.zeros(P, C, 0), spec)
+    nn.init.constant_(layer.t[0], -0.4)
+    found = []
+    for function in (layer.rectified, lambda x, residual: parts(layer, x, residual)):
+        layer.zero_grad()
+        one = x.clone().requires_grad_()
+        y = function(one, torch.ones_like(layer.base(x)) if with_residual else None)
+        y.backward(randn(*y.shape, seed=5))
+        gradients = [parameter.grad.clone() for parameter in layer.parameters() if parameter.grad is not None]
+        found.append([y.detach(), one.grad, *gradients])
+    for got, expected in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def parts(layer, x, residual):
+    y = torch.relu(layer(x))
+    return y if residual is None else residual + y

@@ -20,6 +20,8 @@ from kws_dendrite.models.kernels.functions import (
     mean_max_pool_twin,
     norm_act,
     norm_act_twin,
+    plateau,
+    plateau_twin,
     window_max,
     window_max_twin,
 )
@@ -73,6 +75,29 @@ def test_window_max(shape, taps, seed):
         found.append((y.detach(), one.grad))
     assert torch.equal(found[0][0], found[1][0])
     assert_near(found[0][1], found[1][1])
+
+
+@compiled
+@pytest.mark.parametrize("with_residual", [False, True])
+@settings(max_examples=60, deadline=None)
+@given(shape=shapes, taps=st.integers(1, 75), seed=seeds)
+def test_plateau(with_residual, shape, taps, seed):
+    generator = torch.Generator().manual_seed(seed)
+    P, C, B, T = shape
+    inputs = [normal(generator, P, C, B, T, 1), normal(generator, P, C)]
+    inputs.append(normal(generator, P, C, B, T, 1) if with_residual else None)
+    assert_same(
+        lambda z, t, residual: plateau(z, t, taps, residual),
+        lambda z, t, residual: plateau_twin(z, t, taps, residual),
+        inputs,
+    )
+
+
+@compiled
+def test_plateau_of_equals_gives_the_first_the_gradient():
+    z = torch.ones(1, 1, 1, 5, 1).requires_grad_()
+    plateau(z, torch.ones(1, 1), 3).sum().backward()
+    assert z.grad.flatten().tolist() == [3.0, 2.0, 2.0, 2.0, 1.0]
 
 
 @compiled

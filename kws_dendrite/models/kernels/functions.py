@@ -142,6 +142,23 @@ def window_max_twin(x: Tensor, taps: int) -> Tensor:
     return y
 
 
+def plateau(z: Tensor, t: Tensor, taps: int, residual: Tensor | None = None) -> Tensor:
+    """residual + relu(z + t * relu(m)), m the `window_max` of z: (P, C, B, T, 1) -> the same; `t` is (P, C).
+
+    A neuron with a plateau dendrite and its ReLU, in one pass over memory for the seven that it takes in parts.
+    """
+    others = (t,) if residual is None else (t, residual)
+    if not _compiled(z, *others) or (residual is not None and residual.shape != z.shape):
+        return plateau_twin(z, t, taps, residual)
+    return _Plateau.apply(z, t, residual, taps)
+
+
+def plateau_twin(z: Tensor, t: Tensor, taps: int, residual: Tensor | None = None) -> Tensor:
+    """The same in PyTorch."""
+    y = F.relu(z + t.view(*t.shape, 1, 1, 1) * F.relu(window_max_twin(z, taps)))
+    return y if residual is None else residual + y
+
+
 def gather_batch(bank: Tensor, copy: Tensor, clip: Tensor, shift: Tensor) -> Tensor:
     """A batch of stored features, in the layout of the layers: (A, N, T, F) -> (P, F, B, T, 1) float32.
 
@@ -312,3 +329,26 @@ class _WindowMax(torch.autograd.Function):
         gx = torch.empty_like(x)
         _call("window_backward", x, y, gy.contiguous(), gx, *ctx.sizes)
         return gx, None
+
+
+class _Plateau(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, t: Tensor, residual: Tensor | None, taps: int) -> Tensor:
+        z, t = z.contiguous(), t.contiguous()
+        if residual is not None:
+            residual = residual.contiguous()
+        time = z.shape[3:].numel()
+        ctx.sizes = (z.shape[:3].numel(), time, taps, same_padding(time, taps)[0], z.shape[2])
+        y = torch.empty_like(z)
+        _call("plateau_forward", z, t, residual, y, *ctx.sizes)
+        ctx.save_for_backward(z, t)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
+        z, t = ctx.saved_tensors
+        given, gy = gy, gy.contiguous()
+        gz, gt = torch.empty_like(z), z.new_empty(z.shape[:3])
+        _call("plateau_backward", z, t, gy, gz, gt, *ctx.sizes)
+        return gz, gt.sum(2), given if ctx.needs_input_grad[2] else None, None

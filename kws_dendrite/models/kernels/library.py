@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 SWITCH = "KWS_DENDRITE_KERNELS"
-SOURCES = ("depthwise.c", "norm.c", "pool.c", "window.c", "gather.c")
+SOURCES = ("depthwise.c", "norm.c", "pool.c", "window.c", "plateau.c", "gather.c")
 HEADERS = ("rows.h",)
 FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 NATIVE = (("-march=native",), ("-mcpu=native",), ())  # the first that the compiler takes: x86 and new Arm, old Arm, any
@@ -33,6 +33,8 @@ _SIGNATURES = {
     "pool_backward": [_pointer] * 3 + [_long] * 2 + [_int],
     "window_forward": [_pointer] * 2 + [_long] * 4 + [_int],
     "window_backward": [_pointer] * 4 + [_long] * 4 + [_int],
+    "plateau_forward": [_pointer] * 4 + [_long] * 5 + [_int],
+    "plateau_backward": [_pointer] * 5 + [_long] * 5 + [_int],
     "gather_batch": [_pointer] * 5 + [_long] * 5 + [_int] * 2,
 }
 
