@@ -47,6 +47,7 @@ class TrialResult:
         worker: "host-pid-..." that has it or had it.
         recipe, frontend, augment: TrainConfig, front end and AugmentConfig as JSON; {} where the bank's own were taken.
         epochs: trained, of all cycles and phases.
+        planned: epochs that its cycles were to have in all, were none of them cut short.
         saved: epochs that stopping it saved.
     """
 
@@ -80,6 +81,7 @@ class TrialResult:
     frontend: dict[str, Any] | None = None
     augment: dict[str, Any] | None = None
     epochs: int | None = None
+    planned: int | None = None
     saved: int = 0
 
     @property
