@@ -1,24 +1,18 @@
 """One trial, from a proposal to its points: checked against the limits, trained, each net on the way counted."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.dendrites import DendriteConfig
-from kws_dendrite.dendrites.growth import fresh_choices, insert
-from kws_dendrite.dendrites.places import attach
 from kws_dendrite.errors import ConfigError, DivergenceError, GraphError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import build_model
 from kws_dendrite.plain import Graph
-from kws_dendrite.search.limits import Limits, costs_of
+from kws_dendrite.search.limits import Limits, costs_of, largest_graph, why_over
 from kws_dendrite.search.objective import Objective
 from kws_dendrite.search.points import Point, latest, point_of
 from kws_dendrite.search.stopping import Standing, StoppingRule, Verdict
@@ -30,7 +24,7 @@ from kws_dendrite.training.stages import GrowthStep, Stage
 if TYPE_CHECKING:
     from kws_dendrite.search.proposal import Proposal
 
-CALIBRATION_CLIPS = 8  # dendrites that are drawn to be counted, not trained
+COST = {"params": "parameters", "latency": "latency_ms"}  # where an objective's cost is not named as it is
 
 
 @dataclass(frozen=True)
@@ -81,6 +75,7 @@ def run_trial(
     stop: bool = False,
     *,
     rule: StoppingRule | None = None,
+    count_frontend: bool = False,
 ) -> Outcome:
     """Train one proposal.
 
@@ -91,6 +86,7 @@ def run_trial(
         on_epoch: a finished epoch, and how many the trial's cycles have in all.
         stop: whether the rule may end it (`StoppingRule.may_stop` of its slot).
         rule: when it is hopeless; by default `StoppingRule()`.
+        count_frontend: whether costs are the net's and the front end's.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; nothing of it counts.
@@ -102,14 +98,20 @@ def run_trial(
         recipe = share_epochs(proposal.train, proposal.train.epochs, growth, restarts)
         lengths = planned_cycles(recipe, growth, restarts)
         model = build_model(proposal.model, members, seed)
-        course = _Course(proposal, objective, limits, rule if stop else None, front_now, on_epoch, lengths)
-        broken = course.broken_before(bank)
+        broken = why_over(proposal, limits or Limits(), objective, count_frontend=count_frontend)
+        frontend = proposal.frontend if count_frontend else None
+        course = _Course(proposal, lambda graph: costs_of(graph, frontend, objective, limits), objective, limits)
     except (ConfigError, GraphError) as error:
         return Outcome("failed", str(error), seconds=time.perf_counter() - start)
-    planned = sum(lengths)
     if broken:
-        return Outcome("skipped", broken, seconds=time.perf_counter() - start, planned=planned)
+        return Outcome("skipped", broken, seconds=time.perf_counter() - start, planned=sum(lengths))
+    watch = _Watch(rule or StoppingRule(), front_now, course, lengths) if stop else None
     failure = None
+
+    def progress(record: EpochRecord, _: int) -> None:
+        course.curve.append(entry(record))
+        on_epoch(record, sum(lengths))
+
     try:
         result = train(
             model,
@@ -118,19 +120,19 @@ def run_trial(
             growth=growth,
             restarts=restarts,
             seed=seed,
-            progress=course.saw,
-            on_growth=course.grew,
+            progress=progress,
+            on_growth=course.steps.append,
             on_stage=course.passed,
-            stop=course.ends,
+            stop=lambda: course.over is not None or (watch is not None and watch.ends()),
         )
         if result.interrupted:
             raise KeyboardInterrupt
     except (DivergenceError, ConfigError, GraphError) as error:
         failure = str(error)
-    hopeless = course.verdict is not None and course.verdict.hopeless
     points = latest(course.points)
-    if hopeless:
-        state, why = "stopped", course.verdict.why
+    verdict = watch.verdict if watch else None
+    if verdict:
+        state, why = "stopped", verdict.why
     elif points:
         state, why = "complete", failure or course.over
     else:
@@ -142,8 +144,8 @@ def run_trial(
         tuple(course.curve),
         tuple(step.to_json() for step in course.steps),
         time.perf_counter() - start,
-        planned,
-        course.verdict if hopeless else None,
+        sum(lengths),
+        verdict,
     )
 
 
@@ -154,88 +156,59 @@ def planned_cycles(recipe: TrainConfig, growth: DendriteConfig | None, restarts:
     return cycle_lengths(recipe.epochs, steps, early=growth is not None and growth.insertion == "early")
 
 
-def largest(proposal: "Proposal", bank: FeatureBank) -> nn.Module:
-    """An untrained net of the largest size that is known: with all its dendrites, unless growth is to choose them."""
-    model, growth = build_model(proposal.model, 1), proposal.growth
-    if growth is None or growth.mode == "growth":
-        return model
-    features = torch.from_numpy(bank.train[:1, :CALIBRATION_CLIPS]).float()  # (1, B, T, F)
-    for step in range(growth.dendrites):
-        attach(model, growth)
-        insert(model, fresh_choices(model, features, growth, step), start=True)  # with t above 0, so that they count
-    return model
-
-
 class _Course:
-    """What training tells of a trial under way, and whether it is to go on."""
+    """What training tells of a trial under way: its curve, its points, its growth steps."""
 
     def __init__(
         self,
         proposal: "Proposal",
+        costs: Callable[[Graph], dict[str, float]],
         objective: Objective,
         limits: Limits | None,
-        rule: StoppingRule | None,
-        front_now: Callable[[], Standing],
-        on_epoch: Callable[[EpochRecord, int], None],
-        lengths: list[int],
     ) -> None:
-        self.proposal, self.objective, self.limits, self.rule = proposal, objective, limits, rule
-        self.front_now, self.on_epoch = front_now, on_epoch
-        self.planned, self.cycle_ends = sum(lengths), set(accumulate(lengths))
+        self.growth, self.costs, self.limits = proposal.growth, costs, limits
+        self.key = COST.get(objective.kind, objective.kind)
+        self.smallest = costs(largest_graph(proposal.model))[self.key]  # the net before it grows
         self.curve: list[dict[str, Any]] = []
         self.points: list[Point] = []
         self.steps: list[GrowthStep] = []
-        self.smallest = math.inf  # size, of the net before it grows
-        self.looked = self.staged = 0  # epochs done at the last check, and at the last stage
+        self.staged = 0  # epochs done at the last stage
         self.over: str | None = None
-        self.verdict: Verdict | None = None
-
-    def costs(self, graph: Graph) -> dict[str, float]:
-        """All that is counted of a net."""
-        return costs_of(graph, self.proposal.frontend, self.objective, self.limits)
-
-    def broken_before(self, bank: FeatureBank) -> str | None:
-        """The limit that the net, or its largest known size, breaks before it is trained."""
-        graph = fold(build_model(self.proposal.model, 1))
-        self.smallest = self.objective.measure(graph)
-        if self.limits is None:
-            return None
-        broken = self.limits.broken_by(self.costs(graph))
-        if broken or self.proposal.growth is None:
-            return broken
-        return self.limits.broken_by(self.costs(fold(largest(self.proposal, bank))))
-
-    def saw(self, record: EpochRecord, _: int) -> None:
-        """A finished epoch."""
-        self.curve.append(entry(record))
-        self.on_epoch(record, self.planned)
-
-    def grew(self, step: GrowthStep) -> None:
-        """A finished growth step, kept or not."""
-        self.steps.append(step)
 
     def passed(self, stage: Stage) -> None:
         """A net that may be a point of the front."""
         self.staged = len(self.curve)
-        graph = fold(stage.model)
-        costs = self.costs(graph)
-        over = self.limits.broken_by(costs) if self.limits else None
-        if over:
-            self.over = f"with {stage.dendrites} dendrites a neuron: {over}"
+        costs = self.costs(fold(stage.model))
+        broken = self.limits.broken_by(costs) if self.limits else None
+        if broken:
+            self.over = f"{stage.dendrites} dendrites a neuron: {broken}" if stage.dendrites else broken
             return
-        self.points.append(point_of(stage, costs, self.objective.measure(graph), self.proposal.growth))
+        self.points.append(point_of(stage, costs, costs[self.key], self.growth))
+
+
+class _Watch:
+    """Looks at a trial at the rule's checks."""
+
+    def __init__(
+        self, rule: StoppingRule, front_now: Callable[[], Standing], course: _Course, lengths: list[int]
+    ) -> None:
+        self.rule, self.front_now, self.course = rule, front_now, course
+        self.planned, self.cycle_ends = sum(lengths), set(accumulate(lengths))
+        self.looked = 0  # epochs done at the last check
+        self.verdict: Verdict | None = None  # that it is hopeless
 
     def ends(self) -> bool:
-        """Whether to go on is pointless: over a limit, or hopeless."""
-        if self.over:
-            return True
-        done = len(self.curve)
-        waits = done in self.cycle_ends and self.staged < done  # for the cycle's own point
-        if self.rule is None or self.looked == done or waits or done not in self.rule.epochs(self.planned):
+        """Whether the trial is hopeless; at the end of a cycle it waits for the cycle's point."""
+        done = len(self.course.curve)
+        waits = done in self.cycle_ends and self.course.staged < done
+        if self.looked == done or waits or done not in self.rule.epochs(self.planned):
             return False
         self.looked = done
-        self.verdict = self.front_now().look(self.rule, self.curve, self.planned, self.smallest)
-        return self.verdict is not None and self.verdict.hopeless
+        verdict = self.front_now().look(self.rule, self.course.curve, self.planned, self.course.smallest)
+        if verdict is None or not verdict.hopeless:
+            return False
+        self.verdict = verdict
+        return True
 
 
 def entry(record: EpochRecord) -> dict[str, Any]:
