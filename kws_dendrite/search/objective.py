@@ -1,11 +1,12 @@
-"""What a search holds against accuracy: parameters, or what the folded net will cost on a device."""
+"""What a search makes large, accuracy or negative loss, and what it holds against it: parameters, or device costs."""
 
 import difflib
 import hashlib
 import json
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.plain import Graph, cost
@@ -23,35 +24,56 @@ LABELS = {
     "instructions": "Instructions of an inference on {core}",
 }
 FORMS = "params, macs, flash[:CORE], ram, latency:CORE@MHZ, instructions:CORE"
+COSTS = {"params": "parameters", "latency": "latency_ms"}  # kind -> its name among costs, where that is another
+Maximise = Literal["accuracy", "loss"]
+FRONTEND = "+frontend"
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What is to be small.
+    """What is to be small, and what is to be large.
 
     Attributes:
         kind: a key of `LABELS`.
         core: of flash, latency and instructions; "" for the others.
         mhz: the clock of a latency.
+        frontend: whether flash, RAM, latency and instructions are those of the front end and the net together.
+        maximise: the mean validation "accuracy", or the negative mean validation "loss".
     """
 
     kind: str = PARAMS
     core: str = ""
     mhz: float = 0.0
+    frontend: bool = False
+    maximise: Maximise = "accuracy"
+
+    def __post_init__(self) -> None:
+        if self.maximise not in get_args(Maximise):
+            raise ConfigError(_not_maximised(self.maximise))
 
     @property
     def name(self) -> str:
         """As `--objective` takes it."""
         clock = f"@{self.mhz:g}" if self.mhz else ""
-        return f"{self.kind}:{self.core}{clock}" if self.core else self.kind
+        alone = f"{self.kind}:{self.core}{clock}" if self.core else self.kind
+        return alone + FRONTEND if self.frontend else alone
 
     @property
     def label(self) -> str:
         """Of an axis."""
-        return LABELS[self.kind].format(core=self.core, mhz=self.mhz)
+        text = LABELS[self.kind].format(core=self.core, mhz=self.mhz)
+        return f"{text}, front end included" if self.frontend and self.kind not in ("params", "macs") else text
+
+    def merit(self, accuracy: float, loss: float) -> float:
+        """What is to be large, of a mean validation accuracy and loss."""
+        return accuracy if self.maximise == "accuracy" else -loss
+
+    def value(self, costs: Mapping[str, float]) -> float:
+        """What is to be small, of what `limits.costs_of` counted for this objective."""
+        return costs[COSTS.get(self.kind, self.kind)]
 
     def measure(self, graph: Graph) -> float:
-        """The folded net's value.
+        """The folded net's value, the net alone.
 
         Raises:
             GraphError: the graph is not well formed, or has no form on a device.
@@ -70,11 +92,12 @@ class Objective:
         return round(device.instructions)
 
     def made_of(self) -> dict[str, Any]:
-        """What a study must agree on to be resumed; nothing for parameters, as studies always had it."""
-        if self.kind == PARAMS:
-            return {}
-        known: dict[str, Any] = {"objective": self.name}
-        if self.kind not in ("macs", "ram"):  # RAM follows from the plan, not from what was measured
+        """What a study must agree on to be resumed; nothing for parameters and accuracy, as studies always had it."""
+        known: dict[str, Any] = {} if self.maximise == "accuracy" else {"maximise": self.maximise}
+        if self.kind == PARAMS and not self.frontend:
+            return known
+        known["objective"] = self.name
+        if self.core:  # RAM follows from the plan, not from what was measured
             costs = json.dumps(core_table(self.core), sort_keys=True).encode()
             known["device costs"] = hashlib.sha256(costs).hexdigest()[:12]
         return known
@@ -83,12 +106,35 @@ class Objective:
 PARAMETERS = Objective()
 
 
-def parse_objective(text: str) -> Objective:
-    """The objective that `text` names: params, macs, flash[:CORE], ram, latency:CORE@MHZ or instructions:CORE.
+def parse_objective(text: str, maximise: str = "accuracy") -> Objective:
+    """The objective that `text` names: params, macs, flash[:CORE], ram, latency:CORE@MHZ or instructions:CORE; with
+    +frontend behind it, the front end's share is counted too.
+
+    Args:
+        maximise: against it: accuracy or loss.
 
     Raises:
         ConfigError: none of these; the message has the nearest one.
     """
+    alone, plus, behind = text.strip().partition("+")
+    if plus and f"+{behind}" != FRONTEND:
+        raise ConfigError(f"what stands behind an objective is {FRONTEND}, to count the front end too; got {text!r}")
+    if maximise not in get_args(Maximise):
+        raise ConfigError(_not_maximised(maximise))
+    return replace(_parse_alone(alone), frontend=bool(plus), maximise=maximise)
+
+
+def _not_maximised(name: str) -> str:
+    if name.startswith(("miss", "false")):
+        return (
+            f"--maximise {name}: there is no evaluation on continuous audio yet, so no miss rate at a false-accept "
+            "rate; take accuracy or loss"
+        )
+    known = get_args(Maximise)
+    return f"--maximise is {' or '.join(known)}; got {name!r}{_nearest(name, known)}"
+
+
+def _parse_alone(text: str) -> Objective:
     kind, colon, rest = text.strip().partition(":")
     if kind not in LABELS:
         raise ConfigError(f"--objective is one of {FORMS}; got {text!r}{_nearest(kind, LABELS)}")

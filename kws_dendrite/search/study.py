@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,16 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from kws_dendrite.data.bank import FeatureBank
-from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import ConfigError, OutputError
 from kws_dendrite.fold import fold
-from kws_dendrite.models import build_model, config_to_json, keeps_level
+from kws_dendrite.models import build_model, config_to_json
 from kws_dendrite.plain import cost
 from kws_dendrite.search.front import TrialResult
 from kws_dendrite.search.journal import open_journal
 from kws_dendrite.search.objective import PARAMETERS, PARAMS, Objective
-from kws_dendrite.search.space import ARMS, CANDIDATE_EPOCHS, Arm, Space, suggest
+from kws_dendrite.search.proposal import Ground, check_space, suggest
+from kws_dendrite.search.space import ARMS, Arm, Space
+from kws_dendrite.search.spaces import DEFAULT
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import share_epochs, train
 from kws_dendrite.training.loop import EpochRecord
@@ -65,9 +66,10 @@ class Search:
     """A search in a folder: `run` continues it until every arm has its trials."""
 
     def __init__(self, folder: Path | str, bank: FeatureBank, config: SearchConfig, space: Space | None = None) -> None:
-        self.bank, self.config, self.space = bank, config, space or Space()
+        self.bank, self.config, self.space = bank, config, space or DEFAULT
         self.folder = Path(folder)
-        self._check_epochs()
+        self.ground = Ground.of_bank(bank, config.train)
+        check_space(self.space, config.arms, self.ground)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -103,13 +105,6 @@ class Search:
     def _create(self, arm: Arm) -> optuna.Study:
         return optuna.create_study(study_name=arm, storage=self.storage, directions=["maximize", "minimize"])
 
-    def _check_epochs(self) -> None:
-        """Refuse a trial's epochs now, not at the first trial that draws the most dendrites."""
-        for arm in self.config.arms:
-            most = self.space.dendrites[1]
-            growth = DendriteConfig(arm, most, candidate_epochs=CANDIDATE_EPOCHS) if arm != "plain" else None
-            share_epochs(self.config.train, self.config.train.epochs, growth, restarts=1)
-
     def _fingerprint(self) -> dict[str, Any]:
         values = {
             "data": self.bank.summary.get("digest"),
@@ -120,7 +115,7 @@ class Search:
             "recipe": asdict(self.config.train),
             "members": self.config.members,
             "seed": self.config.seed,
-            "space": asdict(self.space),
+            "space": self.space.to_json(),
             **self.config.objective.made_of(),
         }
         return json.loads(json.dumps(values))  # tuples as the journal gives them back
@@ -159,16 +154,12 @@ class Search:
         )
         start = time.perf_counter()
         trial = study.ask()
-        _, T, F = self.bank.validation.shape
-        level_stays = keeps_level(self.bank.frontend)
-        proposal = suggest(trial, self.space, arm, T, F, len(self.bank.labels), remove_mean=level_stays)
-        growth = proposal.growth
-        restarts = 0 if growth else 1
-        recipe = replace(config.train, learning_rate=proposal.learning_rate)
+        proposal = suggest(trial, self.space, arm, self.ground)
+        growth, restarts = proposal.growth, proposal.restarts
         result = train(
             build_model(proposal.model, config.members, config.seed),
             self.bank,
-            share_epochs(recipe, config.train.epochs, growth, restarts),
+            share_epochs(proposal.train, config.train.epochs, growth, restarts),
             growth=growth,
             restarts=restarts,
             seed=config.seed,
@@ -185,6 +176,7 @@ class Search:
             "macs": counted.macs,
             "architecture": config_to_json(proposal.model),
             "growth": None if growth is None else asdict(growth),
+            "recipe": asdict(proposal.train),
             "steps": [step.to_json() for step in result.growth],
             "seconds": time.perf_counter() - start,
         }
@@ -212,6 +204,7 @@ class Search:
             params=dict(trial.params),
             architecture=attributes["architecture"],
             growth=attributes["growth"],
+            recipe=attributes.get("recipe"),
             state="complete",
             seconds=float(attributes["seconds"]),
             objective=held,
