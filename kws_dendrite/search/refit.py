@@ -15,16 +15,19 @@ from typing import Any
 import torch
 
 from kws_dendrite.data.bank import FeatureBank
-from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import ConfigError, KwsDendriteError, OutputError
 from kws_dendrite.fold import fold
-from kws_dendrite.models import ModelConfig, build_model, config_to_json
+from kws_dendrite.models import build_model
 from kws_dendrite.plain import cost
+from kws_dendrite.search.front import ENDED, TrialResult, pareto_front
+from kws_dendrite.search.limits import Limits, costs_of
 from kws_dendrite.search.objective import Objective
+from kws_dendrite.search.proposal import Proposal
 from kws_dendrite.search.refitted import RefitStore, Refitted, first_difference
+from kws_dendrite.search.trial import planned_cycles
 from kws_dendrite.training.checkpoint import save_checkpoint
 from kws_dendrite.training.config import TrainConfig
-from kws_dendrite.training.growth import TrainResult, train
+from kws_dendrite.training.growth import TrainResult, share_epochs, train
 from kws_dendrite.training.loop import EpochRecord, Progress, predict
 
 FRESH = 1_000_003  # added to the search's seed: no stream of a trial's (seed, seed + 7919 a growth step) is met again
@@ -37,48 +40,115 @@ class RefitPlan:
 
     Attributes:
         trial, arm, dendrites: which point of the search.
-        architecture, train, growth, restarts: how; the recipe's epochs are those of one cycle.
-        epochs: in all, over cycles, candidate phases and probes.
+        proposal: its net, recipe, front end and augmentation; the recipe's epochs are those in all, over cycles,
+            candidate phases and probes, and growth takes the steps that led to the point.
+        restarts: plain cycles after the first.
         members, seed: P seeds, from `seed` on.
-        frontend, augmentation: of its features, as JSON values.
-        said: what the search said of it.
-        origin: what the trial drew, for whoever makes the features.
+        said: what the search said of it: "accuracy", "accuracy_members", "loss", "parameters", "value", "epochs".
     """
 
     trial: int
     arm: str
     dendrites: int
-    architecture: ModelConfig
-    train: TrainConfig
-    growth: DendriteConfig | None
+    proposal: Proposal
     restarts: int
-    epochs: int
     members: int
     seed: int
-    frontend: dict[str, Any]
-    augmentation: dict[str, Any]
     said: dict[str, Any]
-    origin: Any = None
 
     @property
     def name(self) -> str:
         """Of its folder."""
         return f"{self.trial}-{self.dendrites}"
 
+    @property
+    def recipe(self) -> TrainConfig:
+        """Its epochs are those of one cycle."""
+        train = self.proposal.train
+        return share_epochs(train, train.epochs, self.proposal.growth, self.restarts)
+
+    @property
+    def planned(self) -> int:
+        """Epochs of its cycles, to draw a bar with."""
+        return sum(planned_cycles(self.recipe, self.proposal.growth, self.restarts))
+
     def made_of(self) -> dict[str, Any]:
         """All that its result follows from, the data aside, as JSON values."""
         value = {
             "members": self.members,
-            "epochs": self.epochs,
+            "epochs": self.proposal.train.epochs,
             "seed": self.seed,
-            "architecture": config_to_json(self.architecture),
-            "train": asdict(self.train),
-            "growth": asdict(self.growth) if self.growth else None,
             "restarts": self.restarts,
-            "frontend": self.frontend,
-            "augmentation": self.augmentation,
+            **self.proposal.to_json(),
         }
         return json.loads(json.dumps(value))  # lists for tuples, as it comes back from a file
+
+
+def plans_of(
+    results: Sequence[TrialResult], seed: int, members: int = LEAST_MEMBERS, epochs: int | None = None
+) -> list[RefitPlan]:
+    """The points of every arm's front; the front over all arms is among them. Smallest first.
+
+    Args:
+        results: of the search, in any state.
+        seed: the search's; the refit's is another.
+        members: P.
+        epochs: of every point in all; None takes as many as the search spent on it.
+    """
+    arms = list(dict.fromkeys(result.arm for result in results))
+    fronts = [pareto_front([result for result in results if result.arm == arm]) for arm in arms]
+    chosen = sorted((one for front in fronts for one in front), key=lambda one: (one.size, one.number))
+    return [plan_of(one, results, seed, members, epochs) for one in chosen]
+
+
+def plan_of(
+    candidate: TrialResult, results: Sequence[TrialResult], seed: int, members: int, epochs: int | None
+) -> RefitPlan:
+    """The plan that trains a trial's point again; `candidate` is the trial as it was there (`TrialResult.at`).
+
+    Raises:
+        ConfigError: a trial of a version that did not keep its points or its recipe.
+    """
+    trial = next(result for result in results if result.number == candidate.number and result.state in ENDED)
+    point = next((point for point in trial.points if point.dendrites == candidate.dendrites), None)
+    if point is None or trial.recipe is None or trial.architecture is None:
+        raise ConfigError(
+            f"trial {trial.number} was made by an earlier version, which did not keep what makes it again; search anew "
+            "in another folder"
+        )
+    total = point.epochs if epochs is None else epochs
+    proposal = Proposal.from_json(
+        {
+            "model": trial.architecture,
+            "train": {**trial.recipe, "epochs": total},
+            "growth": point.growth,
+            "frontend": trial.frontend or None,
+            "augment": trial.augment or {},
+        }
+    )
+    said = {
+        "accuracy": point.validation_accuracy,
+        "accuracy_members": list(point.validation_accuracy_members),
+        "loss": point.loss,
+        "parameters": point.parameters,
+        "value": point.value,
+        "epochs": point.epochs,
+    }
+    plan = RefitPlan(
+        trial=trial.number,
+        arm=trial.arm,
+        dendrites=point.dendrites,
+        proposal=proposal,
+        restarts=point.restarts,
+        members=members,
+        seed=seed + FRESH,
+        said=said,
+    )
+    try:
+        _ = plan.recipe
+    except ConfigError as error:
+        raise ConfigError(f"trial {trial.number}: {error}") from error
+    return plan
 
 
 class Refit:
@@ -92,15 +162,17 @@ class Refit:
         self,
         folder: Path | str,
         plans: Sequence[RefitPlan],
-        bank_of: Callable[[RefitPlan], FeatureBank],
+        bank_of: Callable[[Proposal], FeatureBank],
         objective: Objective,
+        limits: Limits | None = None,
     ) -> None:
         few = next((plan.members for plan in plans if plan.members < LEAST_MEMBERS), None)
         if few is not None:
             raise ConfigError(
                 f"a refit has at least {LEAST_MEMBERS} seeds a point, for an interval to mean much; got {few}"
             )
-        self.store, self.plans, self.bank_of, self.objective = RefitStore(folder), list(plans), bank_of, objective
+        self.store, self.plans, self.bank_of = RefitStore(folder), list(plans), bank_of
+        self.objective, self.limits = objective, limits
         for plan in self.plans:
             self.finished(plan)
 
@@ -139,7 +211,7 @@ class Refit:
             OutputError: a point cannot be written.
         """
         elsewhere = []
-        for plan in sorted(self.plans, key=lambda plan: json.dumps([plan.frontend, plan.augmentation], sort_keys=True)):
+        for plan in sorted(self.plans, key=_features):
             if self.finished(plan) is not None:
                 continue
             with self.store.claimed(plan.name) as ours:
@@ -159,15 +231,17 @@ class Refit:
         return [plan for plan in elsewhere if self.finished(plan) is None]
 
     def _train(self, plan: RefitPlan, on_epoch: Callable[[RefitPlan, EpochRecord], None]) -> Refitted:
-        bank = self.bank_of(plan)
+        bank = self.bank_of(plan.proposal)
         start = time.perf_counter()
         result = remake(plan, bank, lambda record, _: on_epoch(plan, record))
         if result.interrupted:
             raise KeyboardInterrupt
         seconds = time.perf_counter() - start
-        save_refit(self.store.path(plan.name), result, plan, bank)
         graphs = [fold(result.model, member) for member in range(plan.members)]
-        costs = [cost(graph) for graph in graphs]
+        frontend = plan.proposal.frontend if self.objective.frontend else None
+        counted = [costs_of(graph, frontend, self.objective, self.limits) for graph in graphs]
+        save_refit(self.store.path(plan.name), result, plan, bank)
+        costs = {name: max(one[name] for one in counted) for name in counted[0]}
         point = Refitted(
             name=plan.name,
             trial=plan.trial,
@@ -177,9 +251,9 @@ class Refit:
             made_of=plan.made_of(),
             accuracy=tuple(result.best_accuracy),
             loss=tuple(result.best_loss),
-            parameters=tuple(counted.parameters for counted in costs),
-            macs=tuple(counted.macs for counted in costs),
-            value=tuple(float(self.objective.measure(graph)) for graph in graphs),
+            parameters=tuple(int(one["parameters"]) for one in counted),
+            costs=costs,
+            value=self.objective.value(costs),
             dendrites_kept=sum(step.accepted for step in result.growth),
             exported=min(range(plan.members), key=result.best_loss.__getitem__),
             epochs=len(result.history),
@@ -191,13 +265,19 @@ class Refit:
         return point
 
 
+def _features(plan: RefitPlan) -> str:
+    """Equal for plans that share a bank."""
+    made_of = plan.made_of()
+    return json.dumps([made_of["frontend"], made_of["augment"]], sort_keys=True)
+
+
 def remake(plan: RefitPlan, bank: FeatureBank, progress: Progress) -> TrainResult:
     """Train a point's population; a function of the plan and the bank."""
     return train(
-        build_model(plan.architecture, plan.members, plan.seed),
+        build_model(plan.proposal.model, plan.members, plan.seed),
         bank,
-        plan.train,
-        growth=plan.growth,
+        plan.recipe,
+        growth=plan.proposal.growth,
         restarts=plan.restarts,
         seed=plan.seed,
         progress=progress,
@@ -210,7 +290,7 @@ def save_refit(folder: Path, result: TrainResult, plan: RefitPlan, bank: Feature
     save_checkpoint(
         folder,
         result.model,
-        plan.architecture,
+        plan.proposal.model,
         labels=bank.labels,
         frontend=bank.frontend,
         record={
@@ -220,7 +300,7 @@ def save_refit(folder: Path, result: TrainResult, plan: RefitPlan, bank: Feature
             "history": [record.to_json() for record in result.history],
             "data": bank.summary,
             "seeds": {"seed": plan.seed, "members": plan.members},
-            "train": asdict(plan.train),
+            "train": asdict(plan.recipe),
             "metrics": {
                 "validation_loss": result.best_loss,
                 "validation_accuracy": result.best_accuracy,

@@ -20,6 +20,7 @@ from kws_dendrite.errors import ConfigError
 from kws_dendrite.evaluation import crossed_difference, holm, t_interval
 from kws_dendrite.evaluation.hypervolume import undominated
 from kws_dendrite.output import write_json
+from kws_dendrite.search.objective import Objective
 from kws_dendrite.search.refitted import RefitStore, Refitted, both_interval
 
 FRONT, FORMAT = "front.json", 1
@@ -39,7 +40,7 @@ def summarise(
     correct: Mapping[str, np.ndarray],
     scores: Mapping[str, Scores | None],
     *,
-    objective: Mapping[str, Any],
+    objective: Objective,
     planned: int,
     readings: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -49,15 +50,17 @@ def summarise(
         points: refitted, all with the same seeds.
         correct: by name, bool (P, N) on the validation clips.
         scores: by name, on the test clips; None where they were not read.
-        objective: "name" and "label" of what was kept small.
+        objective: of the search.
         planned: how many points the refit was to have.
         readings: of the test clips, as `study.reading.summary` gives them.
     """
-    on_front = {points[k].name for k in undominated([(point.size, point.mean_accuracy) for point in points])}
+    merits = [objective.merit(point.mean_accuracy, point.mean_loss) for point in points]
+    pairs = [(point.value, merit) for point, merit in zip(points, merits, strict=True)]
+    on_front = {points[k].name for k in undominated(pairs)}
     tested = bool(points) and all(scores.get(point.name) is not None for point in points)
     return {
         "format": FORMAT,
-        "objective": dict(objective),
+        "objective": {"name": objective.name, "label": objective.label, "maximise": objective.maximise},
         "members": min((point.members for point in points), default=None),
         "validation_clips": next((int(held.shape[1]) for held in correct.values()), None),
         "test_clips": next((int(one.correct.shape[1]) for one in scores.values() if one is not None), None),
@@ -81,13 +84,15 @@ def _row(point: Refitted, correct: np.ndarray, scores: Scores | None, on_front: 
         "front": on_front,
         "accuracy": point.mean_accuracy,
         "accuracy_members": list(point.accuracy),
+        "loss": point.mean_loss,
         "seed_interval": list(point.seed_interval),
         "interval": list(both_interval(correct)),
         "said": point.said,
         "parameters": max(point.parameters),
         "parameters_members": list(point.parameters),
-        "macs": max(point.macs),
-        "value": point.size,
+        "macs": int(point.costs["macs"]),
+        "costs": point.costs,
+        "value": point.value,
         "exported": point.exported,
         "epochs": point.made_of["epochs"],
         "seconds": point.seconds,
@@ -145,7 +150,7 @@ def compare_arms(points: Sequence[Refitted], correct: Mapping[str, np.ndarray]) 
         return []
     base, others = arms[0], arms[1:]
     rows, seen = [], set()
-    for limit in _limits([point.size for point in points]):
+    for limit in _limits([point.value for point in points]):
         against = _best(points, base, limit)
         for arm in others:
             best = _best(points, arm, limit)
@@ -158,10 +163,10 @@ def compare_arms(points: Sequence[Refitted], correct: Mapping[str, np.ndarray]) 
                     "limit": limit,
                     "arm": arm,
                     "point": best.name,
-                    "size": best.size,
+                    "size": best.value,
                     "against": base,
                     "against_point": against.name,
-                    "against_size": against.size,
+                    "against_size": against.value,
                     "difference": found.mean,
                     "interval": list(found.interval),
                     "p_value": found.p_value,
@@ -172,8 +177,8 @@ def compare_arms(points: Sequence[Refitted], correct: Mapping[str, np.ndarray]) 
 
 
 def _best(points: Sequence[Refitted], arm: str, limit: float) -> Refitted | None:
-    fitting = [point for point in points if point.arm == arm and point.size <= limit]
-    return max(fitting, key=lambda point: (point.mean_accuracy, -point.size, -point.trial), default=None)
+    fitting = [point for point in points if point.arm == arm and point.value <= limit]
+    return max(fitting, key=lambda point: (point.mean_accuracy, -point.value, -point.trial), default=None)
 
 
 def _limits(sizes: Sequence[float]) -> list[float]:
@@ -188,7 +193,7 @@ def _limits(sizes: Sequence[float]) -> list[float]:
 def write_front(
     folder: Path | str,
     *,
-    objective: Mapping[str, Any],
+    objective: Objective,
     planned: int,
     scores: Callable[[Refitted], Scores | None],
     readings: Mapping[str, Any],

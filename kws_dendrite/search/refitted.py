@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -27,10 +28,12 @@ class Refitted:
     Attributes:
         name: of its folder, "<trial>-<dendrites>".
         trial, arm, dendrites: which point of the search it is.
-        said: what the search said of it: "accuracy", "accuracy_members", "parameters", "value", "epochs".
+        said: what the search said of it, as `RefitPlan.said`.
         made_of: all that it follows from, as JSON values.
         accuracy, loss: on the validation clips, at each seed's best epoch.
-        parameters, macs, value: of the folded nets, which may differ where growth chooses; value is the objective's.
+        parameters: of the folded nets, which may differ where growth chooses.
+        costs: by name, the largest of the seeds, so that whichever is shipped keeps to them.
+        value: of those, the one that the search kept small.
         dendrites_kept: growth steps that helped.
         exported: the seed that an export takes, the one with the lowest validation loss.
         epochs: run in all.
@@ -47,8 +50,8 @@ class Refitted:
     accuracy: tuple[float, ...]
     loss: tuple[float, ...]
     parameters: tuple[int, ...]
-    macs: tuple[int, ...]
-    value: tuple[float, ...]
+    costs: dict[str, float]
+    value: float
     dendrites_kept: int
     exported: int
     epochs: int
@@ -72,9 +75,9 @@ class Refitted:
         return max(0.0, low), min(1.0, high)
 
     @property
-    def size(self) -> float:
-        """What the search kept small; the largest of the seeds, so that whichever is shipped keeps to it."""
-        return max(self.value)
+    def mean_loss(self) -> float:
+        """Over the seeds."""
+        return sum(self.loss) / len(self.loss)
 
     def to_json(self) -> dict[str, Any]:
         """As refit.json holds it."""
@@ -126,7 +129,7 @@ class RefitStore:
         """Every finished point, smallest first."""
         names = sorted(path.parent.name for path in self.folder.glob(f"*/{RESULT}"))
         found = [point for name in names if (point := self.read(name)) is not None]
-        return sorted(found, key=lambda point: (point.size, -point.mean_accuracy, point.trial, point.dendrites))
+        return sorted(found, key=lambda point: (point.value, -point.mean_accuracy, point.trial, point.dendrites))
 
     def write(self, point: Refitted, correct: np.ndarray) -> None:
         """Finish a point: its checkpoint stands already; `correct` is bool (P, N) over the validation clips."""
@@ -145,7 +148,7 @@ class RefitStore:
         try:
             with np.load(path, allow_pickle=False) as held:
                 return np.unpackbits(held["correct"], axis=1, count=int(held["clips"])).astype(bool)
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise CheckpointError(
                 f"{path} cannot be read ({error}); remove {path.parent} to refit the point"
             ) from error
