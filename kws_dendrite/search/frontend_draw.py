@@ -15,9 +15,9 @@ from kws_dendrite.search.space import Dims
 
 def widths(block: str, dims: Dims, family: str) -> list[int]:
     """F, the coefficients a frame, of a front end's dimensions that a family of nets reads."""
-    most = max(_values(block, dims, "num_filters"))
+    bands = max(_values(block, dims, "num_filters"))
     name = "num_cepstral" if block == "mfcc" else "num_filters"
-    return [F for F in _values(block, dims, name) if stands(family, F) and not F > most]
+    return [width for width in _values(block, dims, name) if width <= bands and stands(family, width)]
 
 
 def draw_frontend(

@@ -1,21 +1,37 @@
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kws_dendrite.data import FeatureBank
 from kws_dendrite.errors import ConfigError, OutputError
-from kws_dendrite.search import ARMS, Search, SearchConfig, Space
+from kws_dendrite.search import ARMS, DEFAULT, Choice, Range, Search, SearchConfig, Space
 from kws_dendrite.search import study as study_module
 from kws_dendrite.search.study import JOURNAL, STARTUP_TRIALS
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import TrainResult
 
-SPACE = Space(channels=(2, 4), kernels=(3, 5), layouts=("once", "twice"))
+SPACE = Space(
+    families={
+        "separable": {
+            "stride": Choice((1, 2)),
+            "kernel": Choice((1, 3)),
+            "layout": Choice(("once", "twice")),
+            "channels": Range(2, 4, log=True),
+        }
+    },
+    train={"learning_rate": Range(0.01, 0.06, log=True)},
+    dendrites={
+        "layers": Choice(("head", "conv", "all")),
+        "activation": Choice(("relu", "tanh")),
+        "dendrites": Range(1, 2),
+        "candidate_epochs": Choice((2,)),
+    },
+)
 CONFIG = SearchConfig(trials=3, arms=("plain", "gradient"), members=1, train=TrainConfig(epochs=8), seed=3)
-SHARED = ("layout", "channels", "kernel", "stride", "learning_rate")
+SHARED = ("separable.layout", "separable.channels", "separable.kernel", "separable.stride", "train.learning_rate")
 
 
 def bank(frames: int = 12, coefficients: int = 4, clips: int = 24) -> FeatureBank:
@@ -75,7 +91,7 @@ def test_the_first_draws_are_paired_over_the_arms(tmp_path, quick):
         plain, *others = results[len(ARMS) * k : len(ARMS) * (k + 1)]
         for other in others:
             assert {name: other.params[name] for name in SHARED} == {name: plain.params[name] for name in SHARED}
-    assert len({result.params["learning_rate"] for result in results}) == CONFIG.trials
+    assert len({result.params["train.learning_rate"] for result in results}) == CONFIG.trials
 
 
 def test_another_seed_draws_otherwise(tmp_path, quick):
@@ -169,7 +185,7 @@ def test_an_arm_may_join_but_not_be_forgotten(tmp_path, quick):
             "recipe batch_size, recipe label_smoothing",
             {"train": TrainConfig(epochs=8, batch_size=9, label_smoothing=0)},
         ),
-        ("space channels", {"space": replace(SPACE, channels=(2, 5))}),
+        ("space model", {"space": SPACE.with_dims(separable__channels=Range(2, 5, log=True))}),
         ("data", {"summary": {"digest": "4567"}}),
         ("task unknown", {"summary": {"task": {"unknown": False}}}),
         ("augmentation copies", {"summary": {"augmentation": {"copies": 6}}}),
@@ -246,4 +262,4 @@ def test_settings_are_checked(settings, message):
 
 def test_the_default_space_is_told_in_the_journal(tmp_path, quick):
     study = Search(tmp_path, bank(), CONFIG).studies["plain"]
-    assert study.user_attrs["made_of"]["space"] == json.loads(json.dumps(asdict(Space())))
+    assert study.user_attrs["made_of"]["space"] == json.loads(json.dumps(DEFAULT.to_json()))
