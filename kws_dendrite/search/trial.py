@@ -12,10 +12,11 @@ from kws_dendrite.errors import ConfigError, DivergenceError, GraphError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import build_model
 from kws_dendrite.plain import Graph
-from kws_dendrite.search.limits import Limits, costs_of, largest_graph, why_over
+from kws_dendrite.search.limits import Limits, costs_of, why_over
 from kws_dendrite.search.objective import Objective
 from kws_dendrite.search.points import Point, latest, point_of
 from kws_dendrite.search.stopping import Standing, StoppingRule, Verdict
+from kws_dendrite.search.untrained import largest_graph
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import cycle_lengths, share_epochs, train
 from kws_dendrite.training.loop import EpochRecord
@@ -23,8 +24,6 @@ from kws_dendrite.training.stages import GrowthStep, Stage
 
 if TYPE_CHECKING:
     from kws_dendrite.search.proposal import Proposal
-
-COST = {"params": "parameters", "latency": "latency_ms"}  # where an objective's cost is not named as it is
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,6 @@ def run_trial(
     stop: bool = False,
     *,
     rule: StoppingRule | None = None,
-    count_frontend: bool = False,
 ) -> Outcome:
     """Train one proposal.
 
@@ -86,7 +84,6 @@ def run_trial(
         on_epoch: a finished epoch, and how many the trial's cycles have in all.
         stop: whether the rule may end it (`StoppingRule.may_stop` of its slot).
         rule: when it is hopeless; by default `StoppingRule()`.
-        count_frontend: whether costs are the net's and the front end's.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; nothing of it counts.
@@ -98,9 +95,8 @@ def run_trial(
         recipe = share_epochs(proposal.train, proposal.train.epochs, growth, restarts)
         lengths = planned_cycles(recipe, growth, restarts)
         model = build_model(proposal.model, members, seed)
-        broken = why_over(proposal, limits or Limits(), objective, count_frontend=count_frontend)
-        frontend = proposal.frontend if count_frontend else None
-        course = _Course(proposal, lambda graph: costs_of(graph, frontend, objective, limits), objective, limits)
+        broken = why_over(proposal, limits or Limits(), objective)
+        course = _Course(proposal, objective, limits)
     except (ConfigError, GraphError) as error:
         return Outcome("failed", str(error), seconds=time.perf_counter() - start)
     if broken:
@@ -159,21 +155,18 @@ def planned_cycles(recipe: TrainConfig, growth: DendriteConfig | None, restarts:
 class _Course:
     """What training tells of a trial under way: its curve, its points, its growth steps."""
 
-    def __init__(
-        self,
-        proposal: "Proposal",
-        costs: Callable[[Graph], dict[str, float]],
-        objective: Objective,
-        limits: Limits | None,
-    ) -> None:
-        self.growth, self.costs, self.limits = proposal.growth, costs, limits
-        self.key = COST.get(objective.kind, objective.kind)
-        self.smallest = costs(largest_graph(proposal.model))[self.key]  # the net before it grows
+    def __init__(self, proposal: "Proposal", objective: Objective, limits: Limits | None) -> None:
+        self.proposal, self.objective, self.limits = proposal, objective, limits
+        self.smallest = objective.value(self.costs(largest_graph(proposal.model)))  # the net before it grows
         self.curve: list[dict[str, Any]] = []
         self.points: list[Point] = []
         self.steps: list[GrowthStep] = []
         self.staged = 0  # epochs done at the last stage
         self.over: str | None = None
+
+    def costs(self, graph: Graph) -> dict[str, float]:
+        """All that is counted of a net."""
+        return costs_of(graph, self.proposal.frontend, self.objective, self.limits)
 
     def passed(self, stage: Stage) -> None:
         """A net that may be a point of the front."""
@@ -183,7 +176,7 @@ class _Course:
         if broken:
             self.over = f"{stage.dendrites} dendrites a neuron: {broken}" if stage.dendrites else broken
             return
-        self.points.append(point_of(stage, costs, costs[self.key], self.growth))
+        self.points.append(point_of(stage, costs, self.objective.value(costs), self.proposal.growth))
 
 
 class _Watch:
