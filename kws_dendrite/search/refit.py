@@ -39,7 +39,8 @@ class RefitPlan:
     """One point to train again.
 
     Attributes:
-        trial, arm, dendrites: which point of the search.
+        trial: its number, which changes where another arm joins the search; `arm` and `slot` stay.
+        arm, slot, dendrites: which point of the search.
         proposal: its net, recipe, front end and augmentation; the recipe's epochs are those in all, over cycles,
             candidate phases and probes, and growth takes the steps that led to the point.
         restarts: plain cycles after the first.
@@ -49,6 +50,7 @@ class RefitPlan:
 
     trial: int
     arm: str
+    slot: int
     dendrites: int
     proposal: Proposal
     restarts: int
@@ -59,7 +61,7 @@ class RefitPlan:
     @property
     def name(self) -> str:
         """Of its folder."""
-        return f"{self.trial}-{self.dendrites}"
+        return f"{self.arm}-{self.slot}-{self.dendrites}"
 
     @property
     def recipe(self) -> TrainConfig:
@@ -111,7 +113,7 @@ def plan_of(
     """
     trial = next(result for result in results if result.number == candidate.number and result.state in ENDED)
     point = next((point for point in trial.points if point.dendrites == candidate.dendrites), None)
-    if point is None or trial.recipe is None or trial.architecture is None:
+    if point is None or None in (trial.slot, trial.recipe, trial.architecture):
         raise ConfigError(
             f"trial {trial.number} was made by an earlier version, which did not keep what makes it again; search anew "
             "in another folder"
@@ -137,6 +139,7 @@ def plan_of(
     plan = RefitPlan(
         trial=trial.number,
         arm=trial.arm,
+        slot=trial.slot,
         dendrites=point.dendrites,
         proposal=proposal,
         restarts=point.restarts,
@@ -246,6 +249,7 @@ class Refit:
             name=plan.name,
             trial=plan.trial,
             arm=plan.arm,
+            slot=plan.slot,
             dendrites=plan.dendrites,
             said=plan.said,
             made_of=plan.made_of(),

@@ -79,6 +79,7 @@ def _row(point: Refitted, correct: np.ndarray, scores: Scores | None, on_front: 
         "name": point.name,
         "trial": point.trial,
         "arm": point.arm,
+        "slot": point.slot,
         "dendrites": point.dendrites,
         "dendrites_kept": point.dendrites_kept,
         "front": on_front,

@@ -26,8 +26,8 @@ class Refitted:
     """One point, retrained. Of P seeds; tuples have a value a seed.
 
     Attributes:
-        name: of its folder, "<trial>-<dendrites>".
-        trial, arm, dendrites: which point of the search it is.
+        name: of its folder, "<arm>-<slot>-<dendrites>".
+        trial, arm, slot, dendrites: which point of the search it is, as in `RefitPlan`.
         said: what the search said of it, as `RefitPlan.said`.
         made_of: all that it follows from, as JSON values.
         accuracy, loss: on the validation clips, at each seed's best epoch.
@@ -44,6 +44,7 @@ class Refitted:
     name: str
     trial: int
     arm: str
+    slot: int
     dendrites: int
     said: dict[str, Any]
     made_of: dict[str, Any]

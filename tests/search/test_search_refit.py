@@ -21,7 +21,7 @@ from kws_dendrite.training.checkpoint import load_checkpoint
 from kws_dendrite.training.growth import STEP_SEED
 from kws_dendrite.training.loop import predict
 
-NAMES = ["0-0", "1-1", "2-0"]
+NAMES = ["gradient-1-1", "plain-0-0", "plain-2-0"]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def done(tmp_path_factory):
 def test_every_point_is_trained_with_its_own_dendrites(done):
     points = {point.name: point for point in done.store.all()}
     assert sorted(points) == NAMES
-    assert [points[name].dendrites for name in NAMES] == [0, 1, 0]
+    assert [points[name].dendrites for name in NAMES] == [1, 0, 0]
     for point in points.values():
         held = load_checkpoint(done.store.path(point.name))
         assert held.members == point.members == 5
@@ -90,10 +90,10 @@ def test_stopped_and_resumed_is_uninterrupted(done, tmp_path, monkeypatch):
     monkeypatch.setattr(refit_module, "train", train)
     with pytest.raises(KeyboardInterrupt):
         make_refit(tmp_path).run()
-    assert [point.name for point in RefitStore(tmp_path).all()] == ["0-0"]
+    assert [point.name for point in RefitStore(tmp_path).all()] == ["plain-0-0"]
     seen = []
     make_refit(tmp_path).run(on_point=lambda point: seen.append(point.name))
-    assert seen == ["1-1", "2-0"]
+    assert seen == ["gradient-1-1", "plain-2-0"]
     timeless = [[replace(point, seconds=0.0) for point in store.all()] for store in (RefitStore(tmp_path), done.store)]
     assert timeless[0] == timeless[1]
 
@@ -118,9 +118,9 @@ def test_two_processes_side_by_side_train_each_point_once(tmp_path):
 
 def test_a_point_in_other_hands_is_told_and_left(tmp_path):
     work = make_refit(tmp_path)
-    with RefitStore(tmp_path).claimed("1-1") as ours:
+    with RefitStore(tmp_path).claimed("gradient-1-1") as ours:
         assert ours
-        assert [plan.name for plan in work.run()] == ["1-1"]
+        assert [plan.name for plan in work.run()] == ["gradient-1-1"]
     assert work.run() == []
 
 
@@ -130,7 +130,7 @@ def trial(number, arm="plain", points=(), **changed):
     last = points[-1] if points else None
     result = TrialResult(
         number=number, arm=arm, validation_accuracy=last and last.validation_accuracy,
-        validation_accuracy_members=(), parameters=last and last.parameters, macs=1, params={},
+        validation_accuracy_members=(), parameters=last and last.parameters, macs=1, params={}, slot=number,
         architecture=json_of["model"], growth=last and last.growth, state="complete" if points else "running",
         seconds=1.0, points=tuple(points), recipe=json_of["train"], frontend=json_of["frontend"],
         augment=json_of["augment"],
@@ -155,13 +155,13 @@ RESULTS = [
 
 def test_the_points_of_each_arms_front_are_planned():
     plans = plans_of(RESULTS, seed=3)
-    assert [plan.name for plan in plans] == ["2-0", "1-0", "1-1", "1-2"]
+    assert [plan.name for plan in plans] == ["plain-2-0", "gradient-1-0", "gradient-1-1", "gradient-1-2"]
     assert {plan.members for plan in plans} == {5} and {plan.seed for plan in plans} == {3 + FRESH}
 
 
 def test_a_point_is_remade_with_what_it_took(tmp_path):
     plans = {plan.name: plan for plan in plans_of(RESULTS, seed=0)}
-    plain, none, one, two = (plans[name] for name in ("2-0", "1-0", "1-1", "1-2"))
+    plain, none, one, two = (plans[name] for name in ("plain-2-0", "gradient-1-0", "gradient-1-1", "gradient-1-2"))
     assert plain.restarts == 1 and plain.proposal.growth is None and plain.recipe.epochs == 2
     assert none.restarts == 0 and none.proposal.growth is None and none.recipe.epochs == 2
     assert [plan.proposal.growth.dendrites for plan in (one, two)] == [1, 2]
@@ -174,7 +174,12 @@ def test_a_point_is_remade_with_what_it_took(tmp_path):
 def test_epochs_may_be_the_same_for_all():
     plans = plans_of(RESULTS, seed=0, epochs=12)
     assert {plan.made_of()["epochs"] for plan in plans} == {12}
-    assert {plan.name: plan.recipe.epochs for plan in plans} == {"2-0": 6, "1-0": 12, "1-1": 6, "1-2": 4}
+    assert {plan.name: plan.recipe.epochs for plan in plans} == {
+        "plain-2-0": 6,
+        "gradient-1-0": 12,
+        "gradient-1-1": 6,
+        "gradient-1-2": 4,
+    }
 
 
 def test_too_few_epochs_name_the_trial():
@@ -214,40 +219,40 @@ def test_a_point_that_fails_is_told_and_the_others_go_on(tmp_path):
     failed = []
     work = make_refit(tmp_path, bank_of=lambda proposal: broken if proposal.growth else bank)
     assert work.run(on_failure=lambda plan, error: failed.append((plan.name, type(error)))) == []
-    assert failed == [("1-1", DivergenceError)]
-    assert [plan.name for plan in work.left()] == ["1-1"]
+    assert failed == [("gradient-1-1", DivergenceError)]
+    assert [plan.name for plan in work.left()] == ["gradient-1-1"]
 
 
 def test_a_full_disk_ends_it_and_keeps_what_was_finished(tmp_path, monkeypatch):
     ordinary = refit_module.save_refit
 
     def save(folder, *rest):
-        if folder.name == "1-1":
+        if folder.name == "gradient-1-1":
             raise OutputError("no space left on the disk")
         ordinary(folder, *rest)
 
     monkeypatch.setattr(refit_module, "save_refit", save)
     with pytest.raises(OutputError):
         make_refit(tmp_path).run()
-    assert [point.name for point in RefitStore(tmp_path).all()] == ["0-0"]
+    assert [point.name for point in RefitStore(tmp_path).all()] == ["plain-0-0"]
 
 
-@pytest.mark.parametrize("content", ["not JSON", "[]", '{"name": "0-0"}'])
+@pytest.mark.parametrize("content", ["not JSON", "[]", '{"name": "plain-0-0"}'])
 def test_a_damaged_record_is_named_with_what_to_do(tmp_path, content):
-    folder = RefitStore(tmp_path).path("0-0")
+    folder = RefitStore(tmp_path).path("plain-0-0")
     folder.mkdir(parents=True)
     (folder / "refit.json").write_text(content)
-    with pytest.raises(CheckpointError, match=r"remove .*0-0 to refit"):
+    with pytest.raises(CheckpointError, match=r"remove .*plain-0-0 to refit"):
         make_refit(tmp_path)
 
 
 def test_damaged_decisions_are_named_with_what_to_do(done, tmp_path):
     work = make_refit(tmp_path, PLANS[:1])
     work.run()
-    path = work.store.path("0-0") / "validation.npz"
+    path = work.store.path("plain-0-0") / "validation.npz"
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(CheckpointError, match=r"remove .*0-0 to refit"):
-        work.store.correct("0-0")
+    with pytest.raises(CheckpointError, match=r"remove .*plain-0-0 to refit"):
+        work.store.correct("plain-0-0")
 
 
 def test_the_record_is_plain_values(done):

@@ -45,7 +45,7 @@ POINTS = [
 
 def test_the_front_is_of_the_refitted_means():
     value = summary(POINTS)
-    assert [row["name"] for row in value["points"] if row["front"]] == ["0-0", "2-0"]
+    assert [row["name"] for row in value["points"] if row["front"]] == ["plain-0-0", "gradient-2-0"]
     assert (value["planned"], value["finished"], value["members"]) == (5, 4, 5)
     assert value["validation_clips"] == CLIPS and value["test_clips"] is None and value["arms_on"] == "validation"
     for row, point in zip(value["points"], POINTS, strict=True):
@@ -59,7 +59,7 @@ def test_the_front_is_of_the_refitted_means():
 def test_where_loss_was_made_small_the_front_is_of_losses():
     points = [replace(POINTS[0], loss=(0.5,) * 5), replace(POINTS[2], loss=(0.6,) * 5)]
     value = summary(points, objective=Objective(maximise="loss"))
-    assert [row["name"] for row in value["points"] if row["front"]] == ["0-0"]
+    assert [row["name"] for row in value["points"] if row["front"]] == ["plain-0-0"]
 
 
 def test_optimism_is_what_was_said_less_what_fresh_seeds_say():
@@ -88,9 +88,9 @@ def test_arms_are_compared_at_each_limit_by_their_best():
     correct = {point.name: right(point.accuracy, point.trial) for point in POINTS}
     (row,) = compare_arms(POINTS, correct)  # the larger gradient net is no better than the smaller
     assert (row["limit"], row["arm"], row["point"], row["against"], row["against_point"]) == (
-        300, "gradient", "2-0", "plain", "0-0"
+        300, "gradient", "gradient-2-0", "plain", "plain-0-0"
     )  # fmt: skip
-    found = crossed_difference(correct["2-0"], correct["0-0"])
+    found = crossed_difference(correct["gradient-2-0"], correct["plain-0-0"])
     assert row["difference"] == pytest.approx(found.mean) and row["interval"] == pytest.approx(list(found.interval))
     assert row["p_holm"] == row["p_value"]
     assert compare_arms(POINTS[:2], correct) == []
@@ -129,7 +129,7 @@ def test_with_the_test_clips_read_arms_are_compared_there():
         assert row["test"]["accuracy"] == pytest.approx(row["accuracy"] - 0.1)
         assert row["test"]["int8_accuracy"] == pytest.approx(row["accuracy"] - 0.2)
         assert row["test"]["interval"][0] <= row["test"]["seed_interval"][0]
-    some = summary(POINTS, {"0-0": scores["0-0"]})
+    some = summary(POINTS, {"plain-0-0": scores["plain-0-0"]})
     assert some["arms_on"] == "validation" and some["points"][1]["test"] is None
 
 

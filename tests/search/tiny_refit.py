@@ -38,6 +38,7 @@ def make_plan(trial=0, dendrites=0, arm=None, channels=3, epochs=4, **changed):
     plan = RefitPlan(
         trial=trial,
         arm=arm or ("gradient" if dendrites else "plain"),
+        slot=trial,
         dendrites=dendrites,
         proposal=Proposal(net, replace(RECIPE, epochs=epochs), growth, LogMelConfig(), AugmentConfig()),
         restarts=1 if growth is None else 0,
@@ -59,7 +60,7 @@ def make_refit(folder, plans=None, bank_of=None):
 def made_up(trial, size, accuracy, arm="plain", said=0.9, epochs=4, **changed):
     """A refitted point without its training."""
     point = Refitted(
-        name=f"{trial}-0", trial=trial, arm=arm, dendrites=0,
+        name=f"{arm}-{trial}-0", trial=trial, arm=arm, slot=trial, dendrites=0,
         said={"accuracy": said, "accuracy_members": [said, said], "parameters": size, "value": size, "epochs": 4},
         made_of={"epochs": epochs}, accuracy=tuple(accuracy), loss=tuple(1 - a for a in accuracy),
         parameters=(size,) * len(accuracy), costs={"parameters": size, "macs": 10 * size}, value=float(size),
