@@ -53,8 +53,9 @@ class Ground:
 
     @classmethod
     def of_bank(cls, bank: FeatureBank, train: TrainConfig, augment: AugmentConfig | None = None) -> "Ground":
-        """The ground that a bank of features is."""
+        """The ground that a bank of features is; its augmentation is what the bank says was done, unless given."""
         _, T, F = bank.validation.shape
+        done = bank.summary.get("augmentation") or {}
         task = bank.summary.get("task") or {}
         known = {name: task[name] for name in ("window_seconds", "sampling_freq") if name in task}
         computed = bank.frontend.get("block") in BLOCKS
@@ -66,7 +67,7 @@ class Ground:
             frontend=from_json(bank.frontend) if computed else None,
             window=TaskConfig(**known).window if computed else 0,
             keeps_level=keeps_level(bank.frontend),
-            augment=augment or AugmentConfig(),
+            augment=augment or AugmentConfig(**_tuples(done)),
         )
 
 
