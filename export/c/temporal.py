@@ -3,16 +3,18 @@
 A channel's whole time series is first laid out as int16 lanes (2^8 times the input, padding included), so that two
 neighbouring taps are one operand of SMLAD. Outputs at even lanes use the pairs (w0, w1), (w2, w3), ..., those at odd
 lanes (0, w0), (w1, w2), ...: the same inputs, another set of weights, hence two passes. In a pass the weights stay in
-registers and an output costs one load for its first pair, one for the others, a SMLAD a pair, two to five instructions
-to int8 and a store.
+registers and an output costs one load for its first pair, one for as many others as there are registers, a SMLAD a
+pair, two to six instructions to int8 and a store.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-MAX_PAIRS = 5  # weights and inputs in registers r0 to r9
+MAX_PAIRS = 8  # weights, the sum and at least one input in registers r0 to r9
 IN_REGISTERS = 3  # so few pairs leave room for the output's constants; more fetch them from the stack each time
+FIRST_STAYS = 7  # so many pairs leave r12 to `first`; with more it is an input's
+FIRST = 16  # where `first` lies on the stack then
 POST_INDEX = 255  # bytes that a post-indexed access steps over
 MAX_STEP = 4095  # bytes that an addition steps over
 
@@ -94,11 +96,12 @@ static __attribute__((naked, noinline)) void {function_name(shape, line=line)}(
 def _instructions(shape: Shape, line: bool) -> list[str]:
     n = shape.pairs
     constants = ["r7", "r8", "r9"] if line else ["r8", "r9"]  # third, multiplier, center
-    held = ", ".join(constants)
     copy = [*_stepping("ldrb r0, [r1]", "r1", shape.step), "strb r0, [r2], #2"]
+    frame = 16 if n <= FIRST_STAYS else FIRST + 4
     text = [
-        "push {r0, r4-r11, lr}",  # [sp, #16] once the block below is there
-        "sub sp, sp, #16",  # third, multiplier, center (without third: multiplier, center); [sp, #12]: first output
+        "push {r0, r4-r11, lr}",
+        # third, multiplier, center (without third: multiplier, center); [sp, #12]: first output
+        f"sub sp, sp, #{frame}",
         "ldr r1, [r0, #40]",
         f"str r1, [sp, #{8 if line else 4}]",
         "mov lr, r0",
@@ -119,75 +122,94 @@ def _instructions(shape: Shape, line: bool) -> list[str]:
         "subs r4, r4, #1",
         "bne 7b",
         "8:",
-    ]
-    weights = "r0" if n == 1 else f"r0-r{n - 1}"
-    text += [
-        "ldr r10, [lr]",
         "ldr r11, [lr, #20]",
-        f"ldmia r10!, {{{weights}}}",
         f"ldmia r11!, {{{', '.join(constants[:-1])}, r12}}",
-        "str r10, [lr]",
         "str r11, [lr, #20]",
         "strd r7, r8, [sp]" if line else "str r8, [sp]",
-        "ldr r10, [lr, #12]",
+        *([f"str r12, [sp, #{FIRST}]"] if n > FIRST_STAYS else []),
         "ldr r11, [lr, #8]",
         "str r11, [sp, #12]",
         "add r6, r11, #1",
         "str r6, [lr, #8]",
+        "ldr r10, [lr]",
+        "ldmia r10!, {%s}" % ("r0" if n == 1 else f"r0-r{n - 1}"),
+        "str r10, [lr]",
+        "ldr r10, [lr, #12]",
         "ldr lr, [lr, #24]",
     ]
     if n <= IN_REGISTERS:
         text.append(f"ldr r9, [sp, #{8 if line else 4}]")
     step = shape.step * (2 if shape.stride == 1 else 1)
-    text += _pass("3", n, step, line, held)
+    text += _pass("3", n, step, line)
     if shape.stride == 1:
+        spare = f"r{max(n, 6)}"
         for i in range(n - 1, 0, -1):  # (w0, w1), (w2, w3) ... -> (0, w0), (w1, w2), ...
-            text += [f"lsr r6, r{i - 1}, #16", f"orr r{i}, r6, r{i}, lsl #16"]
+            text += [f"lsr {spare}, r{i - 1}, #16", f"orr r{i}, {spare}, r{i}, lsl #16"]
         text += [
             "lsl r0, r0, #16",
-            "ldr lr, [sp, #16]",
+            f"ldr lr, [sp, #{frame}]",
             "ldr r10, [lr, #12]",
             "ldr r11, [sp, #12]",
             f"add r11, r11, #{shape.step}",
             "ldr lr, [lr, #28]",
             "cmp r10, lr",
             "beq 5f",
-            *_pass("4", n, step, line, held),
+            *_pass("4", n, step, line),
         ]
     text += [
-        "5: ldr lr, [sp, #16]",
+        f"5: ldr lr, [sp, #{frame}]",
         "ldr r0, [lr, #36]",
         "subs r0, r0, #1",
         "str r0, [lr, #36]",
         "bne 1b",
-        "add sp, sp, #20",
+        f"add sp, sp, #{frame + 4}",
         "pop {r4-r11, pc}",
     ]
     return text
 
 
-def _pass(label: str, n: int, step: int, line: bool, held: str) -> list[str]:
-    """Outputs until r10 reaches lr. Weights r0.., inputs behind them, first in r12."""
-    inputs = [f"r{n + i}" for i in range(n)]
-    acc = inputs[0]
+def _pass(label: str, n: int, step: int, line: bool) -> list[str]:
+    """Outputs until r10 reaches lr. Weights r0.., the sum behind them, inputs behind that up to r9, first in r12."""
+    acc = f"r{n}"
+    free = [f"r{i}" for i in range(n + 1, 10)] + (["r12"] if n > FIRST_STAYS else [])
     text = [f"{label}: ldr {acc}, [r10], #4"]
-    if n > 1:
-        text.append(f"ldmia r10, {{{', '.join(inputs[1:])}}}")
+    if n > FIRST_STAYS:
+        text.append(f"ldr r12, [sp, #{FIRST}]")
     text.append(f"smlad {acc}, {acc}, r0, r12")
-    text += [f"smlad {acc}, {inputs[i]}, r{i}, {acc}" for i in range(1, n)]
-    if n > IN_REGISTERS:
-        text.append(f"ldmia sp, {{{held}}}")
-    if line:
+    for start in range(1, n, len(free)):  # as many inputs at once as there are registers
+        inputs = free[: min(n - start, len(free))]
+        text.append(_load(inputs, "r10", 4 * (start - 1)))
+        text += [f"smlad {acc}, {name}, r{start + i}, {acc}" for i, name in enumerate(inputs)]
+    return [*text, *_to_int8(acc, n, line), "cmp r10, lr", *_stepping(f"strb {acc}, [r11]", "r11", step),
+            f"bne {label}b"]  # fmt: skip
+
+
+def _load(registers: list[str], base: str, offset: int) -> str:
+    """One load of up to two registers at an offset, of any number at none."""
+    if offset == 0 and len(registers) != 1:
+        return f"ldmia {base}, {{{', '.join(registers)}}}"
+    if len(registers) > 2:
+        raise AssertionError("three registers load from the base alone")
+    return f"{'ldrd' if len(registers) == 2 else 'ldr'} {', '.join(registers)}, [{base}, #{offset}]"
+
+
+def _to_int8(acc: str, n: int, line: bool) -> list[str]:
+    """The sum in `acc` to its int8: constants that are in registers, or fetched into those that the inputs leave."""
+    multiplier, center = "r8", "r9"
+    text = []
+    if n > IN_REGISTERS + 3:  # two registers free
+        multiplier, center = ("r8", "r9") if n <= FIRST_STAYS else ("r9", "r12")
+        if line:
+            third = multiplier
+            text = [f"ldr {third}, [sp]", f"and {third}, {third}, {acc}, asr #31", f"sub {acc}, {acc}, {third}"]
+        text.append(f"ldrd {multiplier}, {center}, [sp, #{4 if line else 0}]")
+    else:
         scratch = "r6" if n <= IN_REGISTERS else "r7"
-        text += [f"and {scratch}, r7, {acc}, asr #31", f"sub {acc}, {acc}, {scratch}"]
-    return [
-        *text,
-        f"smmla {acc}, {acc}, r8, r9",
-        f"ssat {acc}, #8, {acc}, asr #12",
-        "cmp r10, lr",
-        *_stepping(f"strb {acc}, [r11]", "r11", step),
-        f"bne {label}b",
-    ]
+        if n > IN_REGISTERS:
+            text.append(f"ldmia sp, {{{'r7, ' if line else ''}r8, r9}}")
+        if line:
+            text += [f"and {scratch}, r7, {acc}, asr #31", f"sub {acc}, {acc}, {scratch}"]
+    return [*text, f"smmla {acc}, {acc}, {multiplier}, {center}", f"ssat {acc}, #8, {acc}, asr #12"]
 
 
 def _stepping(access: str, base: str, step: int) -> list[str]:

@@ -38,7 +38,13 @@ TILES = [
 ]
 TEMPORAL = [
     *(("DEPTHWISE_CONV_2D", (12 + kernel, 1, 5), 5, (kernel, 1), 1, (1, 1), "same", act)
-      for kernel, act in zip(range(1, 10), 5 * ("none", "relu"), strict=False)),
+      for kernel, act in zip(range(1, 16), 8 * ("none", "relu"), strict=False)),
+    ("DEPTHWISE_CONV_2D", (31, 1, 3), 3, (11, 1), 1, (1, 1), "same", "relu"),
+    ("DEPTHWISE_CONV_2D", (30, 1, 2), 2, (13, 1), 1, (1, 1), "same", "relu"),
+    ("DEPTHWISE_CONV_2D", (33, 1, 3), 3, (15, 1), 2, (1, 1), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (40, 1, 4), 4, (15, 1), 1, (2, 1), "same", "relu"),
+    ("DEPTHWISE_CONV_2D", (20, 1, 130), 130, (13, 1), 1, (1, 1), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (9, 1, 3), 3, (14, 1), 1, (1, 1), "same", "relu"),
     ("DEPTHWISE_CONV_2D", (19, 1, 3), 3, (9, 1), 2, (1, 1), "same", "none"),
     ("DEPTHWISE_CONV_2D", (18, 1, 7), 7, (5, 1), 2, (1, 1), "valid", "relu"),
     ("DEPTHWISE_CONV_2D", (20, 1, 3), 3, (9, 1), 1, (3, 1), "same", "none"),
@@ -48,7 +54,7 @@ TEMPORAL = [
     ("DEPTHWISE_CONV_2D", (1, 1, 6), 6, (3, 1), 1, (1, 1), "same", "none"),
 ]  # fmt: skip
 GROUPS = [
-    ("DEPTHWISE_CONV_2D", (15, 1, 9), 9, (11, 1), 1, (1, 1), "same", "none"),
+    ("DEPTHWISE_CONV_2D", (15, 1, 9), 9, (17, 1), 1, (1, 1), "same", "none"),
     ("DEPTHWISE_CONV_2D", (15, 1, 4), 4, (4, 1), 1, (2, 1), "same", "none"),
     ("DEPTHWISE_CONV_2D", (7, 5, 10), 10, (3, 3), 1, (1, 1), "same", "relu"),
     ("DEPTHWISE_CONV_2D", (7, 6, 5), 5, (3, 5), 2, (1, 1), "same", "none"),

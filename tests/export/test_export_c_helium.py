@@ -6,71 +6,25 @@ import numpy as np
 import pytest
 from native import NativeModel, has_compiler, reference_outputs
 from random_layers import FEATURES, RandomGraph, inputs
+from watched import on_core
 
-from kws_dendrite.export.benchmark.emulator import run
-from kws_dendrite.export.benchmark.firmware import compile_sources, link
 from kws_dendrite.export.benchmark.targets import find_target
 from kws_dendrite.export.benchmark.toolchain import GCC, INSTALL, missing, output
 from kws_dendrite.export.c import write_c
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "tflite"
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
-HOOK = """\
-#include <stdint.h>
-extern void kws_look(const void *data, uint32_t bytes);
-#define KWS_AFTER_OPERATOR(index, data, bytes) kws_look((data), (bytes))
-"""
-MAIN = """\
-#include "kws_model.h"
-#include "semihosting.h"
-
-#if !defined(__ARM_FEATURE_MVE)
-#error "no Helium"
-#endif
-static kws_arena arena;
-static int8_t in[KWS_MODEL_INPUT_SIZE], out[KWS_MODEL_OUTPUT_SIZE];
-static int watched;
-
-void kws_look(const void *data, uint32_t bytes);
-void kws_look(const void *data, uint32_t bytes) { (void)semihosting_write(watched, data, bytes); }
-
-int main(void) {
-    const int from = semihosting_open("clips.bin", SEMIHOSTING_READ_BINARY);
-    watched = semihosting_open("watched.bin", SEMIHOSTING_WRITE_BINARY);
-    while (semihosting_read(from, in, sizeof in) == sizeof in) {
-        kws_model_invoke(in, out, &arena);
-        kws_look(out, sizeof out);
-    }
-    semihosting_close(watched);
-    return 0;
-}
-"""
-HARNESS = ("startup.c", "semihosting.c")
-
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"no arm-none-eabi-gcc or qemu-system-arm: {INSTALL}"),
     pytest.mark.skipif(not has_compiler(), reason="no host C compiler"),
 ]
 
 
-def on_helium(folder, work, x, *options):
-    """int8 (N, inputs) -> int8 (N, bytes of all operators and the output), on the emulated core."""
-    (work / "hook.h").write_text(HOOK)
-    (work / "main.c").write_text(MAIN)
-    flags = ("-O2", *STRICT, "-include", str(work / "hook.h"), *options)
-    objects = compile_sources(
-        sorted(folder.glob("*.c")), find_target("cortex-m55"), work / "helium", hooks=None, flags=flags
-    )
-    firmware = link(objects, work, "helium", harness=(*HARNESS, work / "main.c"))
-    run(firmware, work / "run", {"clips.bin": np.ascontiguousarray(x, np.int8).tobytes()})
-    return np.frombuffer((work / "run" / "watched.bin").read_bytes(), np.int8).reshape(len(x), -1)
-
-
 def assert_equal_on_helium(tflite, tmp_path, x, options=()):
     folder = tmp_path / "c"
     write_c(tflite, folder, overwrite=True)
     portable = NativeModel(folder, tmp_path / "native", flags=("-O1", "-DKWS_PORTABLE=1"))
-    helium = on_helium(folder, tmp_path, x, *options)
+    helium = on_core("cortex-m55", folder, tmp_path, x, *options)
     out, tensors = portable.run(x)
     assert helium.shape[1] == sum(tensor.shape[1] for tensor in tensors) + out.shape[1]
     expected, references = reference_outputs(tflite, x)
