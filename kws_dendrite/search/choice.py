@@ -1,11 +1,12 @@
 """Which net of a front to ship: the most accurate within limits, or the cheapest that is accurate enough."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.evaluation.statistics import Interval
+from kws_dendrite.search.limits import ABOUT, Limits
 
 RUNNERS_UP = 4
 
@@ -54,14 +55,12 @@ class Candidate:
 @dataclass(frozen=True)
 class Wish:
     """Attributes:
-    broken_by: of costs, the first limit that they break in words, None where they keep to all.
-    excess: of costs, how far the worst is over its limit, as a share: 0.1 is a tenth over; 0 or less is within.
+    limits: what it may cost.
     min_accuracy: the lower end of the interval is to reach it; None takes the most accurate.
     price: what `Candidate.price` is, in words.
     """
 
-    broken_by: Callable[[dict[str, float]], str | None]
-    excess: Callable[[dict[str, float]], float]
+    limits: Limits = field(default_factory=Limits)
     min_accuracy: float | None = None
     price: str = "parameters"
 
@@ -90,12 +89,14 @@ def choose(candidates: Sequence[Candidate], wish: Wish) -> Choice:
     """
     if not candidates:
         raise ConfigError("the search has no finished trial to pick from; let it run longer")
-    fitting = [one for one in candidates if wish.broken_by(one.costs) is None]
+    fitting = [one for one in candidates if wish.limits.broken_by(one.costs) is None]
     if not fitting:
-        nearest = min(candidates, key=lambda one: (wish.excess(one.costs), -one.accuracy, one.trial, one.dendrites))
+        nearest = min(
+            candidates, key=lambda one: (excess(wish.limits, one.costs), -one.accuracy, one.trial, one.dendrites)
+        )
         raise ConfigError(
             f"nothing fits: of {len(candidates)} nets {nearest.title} comes nearest, {percent(nearest.accuracy)}, and "
-            f"its {wish.broken_by(nearest.costs)}; raise the limit or search longer"
+            f"its {wish.limits.broken_by(nearest.costs)}; raise the limit or search longer"
         )
     if wish.min_accuracy is None:
         picked = min(fitting, key=_by_accuracy)
@@ -115,6 +116,12 @@ def choose(candidates: Sequence[Candidate], wish: Wish) -> Choice:
     return Choice(picked, why, _others(candidates, fitting, picked, wish))
 
 
+def excess(limits: Limits, costs: dict[str, float]) -> float:
+    """How far the worst cost is over its limit, as a share: 0.1 is a tenth over; below 0 is within all."""
+    bounds = {ABOUT[name][0]: getattr(limits, name) for name in ABOUT}
+    return max((costs[key] / bound - 1 for key, bound in bounds.items() if bound is not None), default=-1.0)
+
+
 def _by_accuracy(one: Candidate) -> tuple[float, float, int, int]:
     return -one.accuracy, one.price, one.trial, one.dendrites
 
@@ -125,7 +132,7 @@ def _others(
     """The runners-up, those that fit first."""
 
     def against(one: Candidate) -> str:
-        broken = wish.broken_by(one.costs)
+        broken = wish.limits.broken_by(one.costs)
         if broken is not None:
             return broken
         if wish.min_accuracy is not None and one.low < wish.min_accuracy:
