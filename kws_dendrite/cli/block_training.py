@@ -2,12 +2,13 @@
 
 import math
 import tempfile
+from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kws_dendrite.cli.block_clock import BlockClock, TimeUp
 from kws_dendrite.cli.block_parameters import LEARNING_RATE, NONE, TRAIN, Settings
@@ -22,7 +23,7 @@ from kws_dendrite.training.growth import GrowthStep, TrainResult, share_epochs, 
 from kws_dendrite.training.loop import EpochRecord
 
 if TYPE_CHECKING:
-    from kws_dendrite.search import Search, Space, TrialResult
+    from kws_dendrite.search import Space, TrialResult
 
 Say = Callable[[str], None]
 
@@ -30,6 +31,7 @@ Say = Callable[[str], None]
 # epochs, 4 seeds, batches of 128 gave 78.3 % on validation and batches of 16 84.3 %; with 600 clips it did not matter.
 STEPS, SMALLEST_BATCH = 16, 16
 
+WIDTH, KERNEL = "separable.channels", "separable.kernel"  # dimensions of the search's space
 TRIAL_SHARE = 0.4  # of the epochs: what a trial of a search trains; the picked net then trains for all of them
 TRIAL_SEEDS = 2
 SEARCH_SHARE = 0.6  # of the time for training, at most: the picked net is trained in the rest
@@ -48,12 +50,14 @@ class Plan:
         learning_rate: of its first cycle.
         growth: how dendrites grow, or None.
         restarts: further cycles where none do.
+        recipe: settings of training that a search chose, beside the learning rate.
     """
 
     architecture: ModelConfig
     learning_rate: float
     growth: DendriteConfig | None = None
     restarts: int = 0
+    recipe: dict[str, Any] = field(default_factory=dict)
 
 
 def default_plan(bank: FeatureBank) -> Plan:
@@ -105,16 +109,16 @@ def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say
             them.
     """
     from kws_dendrite.search import ARMS, SearchConfig, pick
-    from kws_dendrite.search.space import CANDIDATE_EPOCHS as TRIAL_CANDIDATE_EPOCHS
 
     limit, mode = settings["max-params"], settings["dendrites"]
     if mode != NONE and mode not in ARMS:
         known = ", ".join([NONE, *(arm for arm in ARMS if arm != "plain")])
         raise ConfigError(f"a search takes dendrites {known}; got {mode}: choose one of those, or mode {TRAIN}")
     space = fitting_space(bank, limit)
-    growth, most = None, space.dendrites[1]  # of the trial with the most dendrites; the picked net has no more
+    growth = None  # of the trial with the most dendrites; the picked net has no more
     if mode != NONE:
-        growth = DendriteConfig(mode=mode, dendrites=most, candidate_epochs=TRIAL_CANDIDATE_EPOCHS)
+        most = {name: max(space.dendrites[name].ends()) for name in ("dendrites", "candidate_epochs")}
+        growth = DendriteConfig(mode=mode, **most)
     fewest = fewest_epochs(growth, restarts=1)
     _check_epochs(settings, fewest)
     epochs = max(fewest, math.ceil(TRIAL_SHARE * settings["epochs"]))
@@ -126,12 +130,13 @@ def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say
         seed=settings["seed"],
     )
     total = config.trials * len(config.arms)
+    widths = space.dim(WIDTH)
     say(
-        f"search: {total} trials of {epochs} epochs and {TRIAL_SEEDS} seeds; widths {space.channels[0]} to "
-        f"{space.channels[1]}, up to where most layouts have at most {limit:,} parameters"
+        f"search: {total} trials of {epochs} epochs and {TRIAL_SEEDS} seeds; widths {widths.low} to {widths.high}, up "
+        f"to where most layouts have at most {limit:,} parameters"
     )
     with tempfile.TemporaryDirectory(prefix="kws_dendrite_search_") as folder:
-        search, results = _run_search(Path(folder), bank, config, space, clock, total, say)
+        results = _run_search(Path(folder), bank, config, space, clock, total, say)
         fitting = [trial for trial in results if trial.parameters <= limit]
         if fitting:
             picked = pick(results, limit)
@@ -139,7 +144,7 @@ def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say
                 f"picked trial {picked.number + 1} ({picked.arm}): {picked.parameters:,} parameters, validation "
                 f"accuracy {picked.validation_accuracy:.1%}, the best of {len(fitting)} within {limit:,}"
             )
-            return _plan_of(picked, search, limit)
+            return _plan_of(picked, space, limit)
     architecture = widest_plain(bank, limit)
     why = "no trial was finished in time" if not results else f"none of {len(results)} trials is within the limit"
     say(f"{why}; taking the widest plain net that is, of {architecture.channels} channels")
@@ -148,7 +153,7 @@ def plan_by_search(settings: Settings, bank: FeatureBank, clock: BlockClock, say
 
 def _run_search(
     folder: Path, bank: FeatureBank, config: object, space: "Space", clock: BlockClock, total: int, say: Say
-) -> tuple["Search", list["TrialResult"]]:
+) -> list["TrialResult"]:
     from kws_dendrite.search import Search
 
     search = Search(folder, bank, config, space)
@@ -173,10 +178,10 @@ def _run_search(
             raise
         say(f"time limit: the search ends after {done} of {total} trials, {clock.elapsed():.0f} s")
         clock.fired = False
-    return search, search.results()
+    return search.results()
 
 
-def _plan_of(trial: "TrialResult", search: "Search", limit: int) -> Plan:
+def _plan_of(trial: "TrialResult", space: "Space", limit: int) -> Plan:
     """Train a trial's net again. No more growth steps than it kept: another could take it over the limit.
 
     Growth that chooses what to add ("growth") may choose more in a longer training: its steps share what the limit
@@ -184,19 +189,21 @@ def _plan_of(trial: "TrialResult", search: "Search", limit: int) -> Plan:
     """
     from kws_dendrite.models import config_from_json
 
-    architecture, rate = config_from_json(trial.architecture), float(trial.params["learning_rate"])
-    if not trial.growth:
-        return Plan(architecture, rate, None, restarts=1)
-    finished = [t for t in search.studies[trial.arm].get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
-    steps = finished[trial.number // len(search.studies)].user_attrs["steps"]
-    kept = sum(bool(step["accepted"]) for step in steps)
-    if not kept:
-        return Plan(architecture, rate, None, restarts=len(steps))
+    architecture, recipe = config_from_json(trial.architecture), trial.recipe or {}
+    rate = float(recipe.get("learning_rate", LEARNING_RATE))
+    chosen = {name: recipe[name] for name in space.train if name in recipe and name != "learning_rate"}
+    kept = trial.dendrites
+    if kept is None:
+        kept = sum(bool(step["accepted"]) for step in trial.steps)
+    if not trial.growth or not kept:
+        return Plan(architecture, rate, None, max(1, len(trial.steps)), chosen)
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in trial.growth.items()}
-    growth = replace(DendriteConfig(**settings), dendrites=kept)
+    growth = DendriteConfig(**settings)
+    if growth.insertion != "start":
+        growth = replace(growth, dendrites=kept)
     if growth.mode == "growth":
         growth = replace(growth, budget=(limit - _parameters(architecture)) // kept)
-    return Plan(architecture, rate, growth)
+    return Plan(architecture, rate, growth, 0, chosen)
 
 
 def fitting_space(bank: FeatureBank, limit: int) -> "Space":
@@ -207,25 +214,24 @@ def fitting_space(bank: FeatureBank, limit: int) -> "Space":
     Raises:
         ConfigError: no net of the space is within the limit.
     """
-    from kws_dendrite.search import Space
+    from kws_dendrite.search import DEFAULT, Range
     from kws_dendrite.search.space import LAYOUTS
 
-    space = Space()
-    least, most = space.channels
-    fewest = _parameters(_separable(bank, least, "once", min(space.kernels)))
+    widths, kernels = DEFAULT.dim(WIDTH), DEFAULT.dim(KERNEL).values
+    fewest = _parameters(_separable(bank, widths.low, "once", min(kernels)))
     if fewest > limit:
         raise ConfigError(
             f"max-params is {limit:,}; the smallest net for {len(bank.labels)} classes of such features has "
             f"{fewest:,}: raise the limit"
         )
-    kernel = space.kernels[len(space.kernels) // 2]
-    widest = least
-    for channels in range(least + 1, most + 1):
+
+    def too_wide(channels: int) -> bool:
+        kernel = kernels[len(kernels) // 2]
         sizes = sorted(_parameters(_separable(bank, channels, layout, kernel)) for layout in LAYOUTS)
-        if sizes[len(sizes) // 2] > limit:
-            break
-        widest = channels
-    return replace(space, channels=(least, widest))
+        return sizes[len(sizes) // 2] > limit
+
+    widest = bisect_left(range(widths.low + 1, widths.high + 1), True, key=too_wide) + widths.low
+    return DEFAULT.with_dims(**{WIDTH.replace(".", "__"): Range(widths.low, widest, log=True)})
 
 
 def widest_plain(bank: FeatureBank, limit: int) -> SeparableConfig:
@@ -235,8 +241,9 @@ def widest_plain(bank: FeatureBank, limit: int) -> SeparableConfig:
         ConfigError: as `fitting_space`.
     """
     space = fitting_space(bank, limit)
-    for layout, kernel in (("twice", SeparableConfig.kernel), ("once", min(space.kernels))):
-        for channels in range(space.channels[1], space.channels[0] - 1, -1):
+    widths = space.dim(WIDTH)
+    for layout, kernel in (("twice", SeparableConfig.kernel), ("once", min(space.dim(KERNEL).values))):
+        for channels in range(widths.high, widths.low - 1, -1):
             config = _separable(bank, channels, layout, kernel)
             if _parameters(config) <= limit:
                 return config
@@ -300,7 +307,7 @@ class _Attempt:
     def train(self, epochs: int) -> TrainResult:
         """Train so many epochs in all. The result has no history where not one epoch ended."""
         plan, settings, clock = self.plan, self.settings, self.clock
-        config = _recipe(settings, self.bank, learning_rate=plan.learning_rate)
+        config = _recipe(settings, self.bank, learning_rate=plan.learning_rate, **plan.recipe)
         config = _shared(config, epochs, settings["epochs"], plan)
         total = config.epochs * (1 + (plan.growth.dendrites if plan.growth else plan.restarts))
         model = build_model(plan.architecture, settings["seeds"], settings["seed"])
@@ -360,7 +367,7 @@ class _Attempt:
         )
 
 
-def _recipe(settings: Settings, bank: FeatureBank, **rest: float) -> TrainConfig:
+def _recipe(settings: Settings, bank: FeatureBank, **rest: Any) -> TrainConfig:
     """The project's recipe, in smaller batches where clips are few."""
     largest = TrainConfig.batch_size
     batch_size = max(min(largest, SMALLEST_BATCH), min(largest, bank.train.shape[1] // STEPS))

@@ -172,7 +172,7 @@ def _train(
     architecture = config_from_json(picked.architecture)
     growth = DendriteConfig(**picked.growth) if picked.growth else None
     restarts = 0 if growth else 1
-    recipe = TrainConfig(epochs=epochs, learning_rate=float(picked.params["learning_rate"]))
+    recipe = TrainConfig(**{**(picked.recipe or {}), "epochs": epochs})
     config = share_epochs(recipe, epochs, growth, restarts)
     result = fit(bank, architecture, config, growth, members, seed, console, restarts=restarts)
     save(folder, result, architecture, config, bank, seed)

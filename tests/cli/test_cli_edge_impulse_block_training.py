@@ -25,7 +25,7 @@ from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.fold import fold
 from kws_dendrite.models import SeparableConfig, build_model, config_to_json
 from kws_dendrite.plain import cost
-from kws_dendrite.search import ARMS, Space, TrialResult
+from kws_dendrite.search import ARMS, DEFAULT, TrialResult
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import grow
 
@@ -38,17 +38,6 @@ class Hands:
 
     def __call__(self):
         return self.time
-
-
-class Study:
-    """One finished trial with such growth steps."""
-
-    def __init__(self, steps):
-        self.steps = steps
-
-    def get_trials(self, deepcopy):
-        state = type("State", (), {"name": "COMPLETE"})
-        return [type("Trial", (), {"state": state, "user_attrs": {"steps": self.steps}})]
 
 
 @pytest.fixture(scope="module")
@@ -256,12 +245,13 @@ def test_level_is_removed_where_it_is_there(bank):
 @pytest.mark.parametrize("limit", [111, 160, 300, 2000, 100_000])
 def test_the_space_of_a_search_is_the_searchs_own_less_the_widths_that_are_too_wide(bank, limit):
     space = fitting_space(bank, limit)
-    assert replace(space, channels=Space().channels) == Space()
-    assert space.channels[0] == Space().channels[0] <= space.channels[1] <= Space().channels[1]
+    usual, widths = DEFAULT.dim("separable.channels"), space.dim("separable.channels")
+    assert space.with_dims(separable__channels=usual) == DEFAULT
+    assert widths.low == usual.low <= widths.high <= usual.high
     widest = widest_plain(bank, limit)
     assert cost(fold(build_model(widest))).parameters <= limit
     if limit == 100_000:
-        assert space == Space()
+        assert space == DEFAULT
 
 
 def test_a_limit_below_the_smallest_net_names_its_size(bank):
@@ -274,13 +264,12 @@ def test_no_more_growth_steps_than_the_trial_kept(bank):
     architecture = {"family": "separable", "frames": 10, "coefficients": 13, "classes": 3}
     growth = {"mode": "gradient", "dendrites": 2, "candidate_epochs": 2}
     trial = TrialResult(
-        1, "gradient", 0.9, (0.9,), 500, 1, {"learning_rate": 0.02}, architecture, growth, "complete", 1.0
-    )
+        1, "gradient", 0.9, (0.9,), 500, 1, {}, architecture, growth, "complete", 1.0,
+        recipe={"learning_rate": 0.02, "weight_decay": 0.01, "epochs": 8},
+    )  # fmt: skip
     for accepted, kept in (([True, True], 2), ([True, False], 1), ([False], 0)):
-        search = type(
-            "Search", (), {"studies": {"plain": None, "gradient": Study([{"accepted": a} for a in accepted])}}
-        )
-        plan = block_training._plan_of(trial, search, 2000)
+        plan = block_training._plan_of(replace(trial, steps=tuple({"accepted": a} for a in accepted)), DEFAULT, 2000)
+        assert (plan.learning_rate, plan.recipe) == (0.02, {"weight_decay": 0.01})
         assert (plan.growth.dendrites if plan.growth else 0) == kept
         assert plan.restarts == (0 if kept else 1)
 
@@ -293,11 +282,10 @@ def test_growth_that_chooses_stays_within_the_limit(bank):
     plain = cost(fold(model)).parameters
     settings = json.loads(json.dumps(asdict(DendriteConfig(mode="growth", kind="any", dendrites=2, significance=0))))
     trial = TrialResult(
-        1, "growth", 0.9, (0.9,), plain + 60, 1, {"learning_rate": 0.02}, config_to_json(config), settings,
-        "complete", 1.0,
+        1, "growth", 0.9, (0.9,), plain + 60, 1, {}, config_to_json(config), settings, "complete", 1.0,
+        steps=({"accepted": True}, {"accepted": True}),
     )  # fmt: skip
-    search = type("Search", (), {"studies": {"plain": None, "growth": Study([{"accepted": True}] * 2)}})
-    growth = block_training._plan_of(trial, search, plain + 81).growth
+    growth = block_training._plan_of(trial, DEFAULT, plain + 81).growth
     assert (growth.dendrites, growth.budget) == (2, 40)
     sizes = [
         cost(fold(grow(model, bank, TrainConfig(batch_size=16), chosen, 0)[0])).parameters
@@ -308,10 +296,10 @@ def test_growth_that_chooses_stays_within_the_limit(bank):
 
 def test_a_search_ends_in_time_for_the_training_of_its_pick(bank, monkeypatch):
     """Trials of slow epochs: 60 % of the time at most, and what there is by then is picked from."""
-    from kws_dendrite.search import study
+    from kws_dendrite.search import trial
 
     hands, lines = Hands(), []
-    real = study.train
+    real = trial.train
 
     def slow(*arguments, progress, **rest):
         def record_it(record, epochs):
@@ -320,7 +308,7 @@ def test_a_search_ends_in_time_for_the_training_of_its_pick(bank, monkeypatch):
 
         return real(*arguments, progress=record_it, **rest)
 
-    monkeypatch.setattr(study, "train", slow)
+    monkeypatch.setattr(trial, "train", slow)
     clock = BlockClock(0, 100, hands)
     plan = plan_by_search(settings("--mode", "search", "--epochs", 10, "--trials", 5), bank, clock, lines.append)
     assert hands.time <= 0.6 * 50 + 3
@@ -336,12 +324,12 @@ def test_dendrites_that_no_search_has_are_refused_before_it_begins(bank, mode):
 
 
 def test_ctrl_c_in_a_search_is_passed_on(bank, monkeypatch):
-    from kws_dendrite.search import study
+    from kws_dendrite.search import trial
 
     def stop(*arguments, **rest):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study, "train", stop)
+    monkeypatch.setattr(trial, "train", stop)
     with pytest.raises(KeyboardInterrupt):
         plan_by_search(settings("--mode", "search"), bank, BlockClock(0, None), lambda line: None)
 
