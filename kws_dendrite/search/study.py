@@ -1,38 +1,67 @@
-"""The search: Optuna over accuracy and size, one study an arm with equal trials, in one journal file on disk.
+"""The search: Optuna over accuracy and size, one study an arm with equal trials, in a journal or a database.
 
 Trial k of an arm draws from a sampler seeded by (seed, arm, k) and the arm's finished trials, so a search that was
-stopped and resumed proposes what an uninterrupted one would have.
+stopped and resumed proposes what an uninterrupted one would have. The first trials are random and seeded alike in all
+arms: what the arms share is paired there, and does not depend on the order in which workers end.
 """
 
+import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial
 
+from kws_dendrite import __version__
 from kws_dendrite.data.bank import FeatureBank
-from kws_dendrite.errors import ConfigError, OutputError
-from kws_dendrite.fold import fold
-from kws_dendrite.models import build_model, config_to_json
-from kws_dendrite.plain import cost
+from kws_dendrite.errors import ConfigError, KwsDendriteError
+from kws_dendrite.search.dims import NoneFits
 from kws_dendrite.search.front import TrialResult
-from kws_dendrite.search.journal import open_journal
+from kws_dendrite.search.limits import Limits, fitted
 from kws_dendrite.search.objective import PARAMETERS, PARAMS, Objective
-from kws_dendrite.search.proposal import Ground, check_space, suggest
+from kws_dendrite.search.proposal import Ground, Proposal, check_space, suggest
+from kws_dendrite.search.queue import (
+    ATTEMPT,
+    DOUBLE,
+    END,
+    FAILED,
+    INTERRUPTED,
+    SKIPPED,
+    SLOT,
+    STOPPED,
+    WHY,
+    Queue,
+)
+from kws_dendrite.search.records import (
+    FORMAT,
+    OUTCOME,
+    PROPOSAL,
+    Ledger,
+    find_studies,
+    now,
+    save_settings,
+    study_name,
+)
 from kws_dendrite.search.space import ARMS, Arm, Space
 from kws_dendrite.search.spaces import DEFAULT
+from kws_dendrite.search.stopping import Standing, StoppingRule, standing
+from kws_dendrite.search.storage import RUN, open_store, worker_name
+from kws_dendrite.search.trial import Outcome, run_trial
 from kws_dendrite.training.config import TrainConfig
-from kws_dendrite.training.growth import share_epochs, train
 from kws_dendrite.training.loop import EpochRecord
 
 STARTUP_TRIALS = 10  # random ones before the sampler learns, of Optuna's TPE; its own default
-JOURNAL = "journal.log"
+NAME = "search"  # of a search in a journal, where there is no other
+POLL = 1.0  # seconds between two looks for a slot that another worker gives back
+BROKEN = 5  # trials that fail unforeseen one after another, before any ended, after which a worker gives up
+OnEpoch = Callable[[str, EpochRecord, int], None]
 
 
 @dataclass(frozen=True)
@@ -41,10 +70,14 @@ class SearchConfig:
     trials: of each arm.
     arms: which; all get the same number of trials and of epochs.
     members: seeds a trial.
-    train: the recipe; its learning rate is drawn, its epochs are a trial's in all, over its cycles and candidate
+    train: the recipe; what the space has of it is drawn, its epochs are a trial's in all, over its cycles and candidate
         phases. The plain arm has two cycles, the others one more than they have growth steps.
     seed: of draws and of training.
-    objective: what is held against accuracy.
+    objective: what is held against accuracy or negative loss.
+    limits: what no net may cost more; checked before a trial is trained.
+    stop_hopeless: end trials early that cannot come to the front any more; None does where there is one arm alone,
+        since arms that are compared get equal epochs.
+    rule: when a trial is hopeless.
     """
 
     trials: int = 10
@@ -53,6 +86,9 @@ class SearchConfig:
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40))
     seed: int = 0
     objective: Objective = PARAMETERS
+    limits: Limits = field(default_factory=Limits)
+    stop_hopeless: bool | None = None
+    rule: StoppingRule = field(default_factory=StoppingRule)
 
     def __post_init__(self) -> None:
         if self.trials < 1 or self.members < 1:
@@ -61,161 +97,376 @@ class SearchConfig:
         if unknown or not self.arms or len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"arms are some of {', '.join(ARMS)}, each once; got {', '.join(self.arms) or 'none'}")
 
+    @property
+    def stops(self) -> bool:
+        """Whether hopeless trials are stopped."""
+        return len(self.arms) == 1 if self.stop_hopeless is None else self.stop_hopeless
+
+    @property
+    def total(self) -> int:
+        """Trials of all arms."""
+        return self.trials * len(self.arms)
+
 
 class Search:
-    """A search in a folder: `run` continues it until every arm has its trials."""
+    """A search, seen by one of its workers: `run` trains what is left until every arm has its trials.
 
-    def __init__(self, folder: Path | str, bank: FeatureBank, config: SearchConfig, space: Space | None = None) -> None:
-        self.bank, self.config, self.space = bank, config, space or DEFAULT
+    Args:
+        folder: of the journal and of search.json.
+        bank: the features, or those that trials start from where front ends are searched.
+        config, space: what to search.
+        url: of a database, instead of the journal.
+        name: of the search in the storage.
+        bank_of: the features that a proposal asks for; by default the bank.
+        store_settings: of the database, as `database.DatabaseStore` takes them.
+
+    Raises:
+        ConfigError: another search is there under this name: other data, settings or version, named; too few epochs.
+        OutputError: the folder or the journal cannot be written, is locked or damaged.
+        ServiceError: the database does not answer, or has tables of another version.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        bank: FeatureBank,
+        config: SearchConfig,
+        space: Space | None = None,
+        *,
+        url: str | None = None,
+        name: str = NAME,
+        bank_of: Callable[[Proposal], FeatureBank] | None = None,
+        **store_settings: Any,
+    ) -> None:
+        self.bank, self.config, self.space, self.name = bank, config, space or DEFAULT, name
+        self.bank_of = bank_of or (lambda proposal: bank)
         self.folder = Path(folder)
         self.ground = Ground.of_bank(bank, config.train)
         check_space(self.space, config.arms, self.ground)
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.store = open_store(self.folder, url, name, **store_settings)
+        self.made_of = self._fingerprint()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.folder}: {error.strerror or error}") from error
-        self.storage = open_journal(self.folder / JOURNAL)
-        existing = {study.study_name for study in self.storage.get_all_studies()}
-        forgotten = sorted(existing - set(config.arms))
-        if forgotten:
-            raise ConfigError(f"the search in {self.folder} has the arm {', '.join(forgotten)} too; name it in arms")
-        made_of = self._fingerprint()
-        studies = {arm: optuna.load_study(study_name=arm, storage=self.storage) for arm in existing}
-        for study in studies.values():  # all are looked at before any is written to
-            before = study.user_attrs.get("made_of", made_of)
-            held, here = (value.get("objective", PARAMS) for value in (before, made_of))
-            if held != here:
-                raise ConfigError(
-                    f"the search in {self.folder} was started with --objective {held}, not {here}; resume it with the "
-                    "same, or name another folder"
-                )
-            if before != made_of:
-                raise ConfigError(
-                    f"the search in {self.folder} was started with another {', '.join(_differing(before, made_of))}; "
-                    "resume it with the same, or name another folder"
-                )
-        self.studies = {arm: studies.get(arm) or self._create(arm) for arm in config.arms}
-        for study in self.studies.values():
+            with self.store.turn():
+                self.studies = self._open_studies()
+        except BaseException:
+            self.store.close()
+            raise
+        self.queue = Queue(self.store, self.studies, config.trials)
+        self.ledger = Ledger(self.studies, config.trials, config.objective)
+        self.worker: str | None = None
+
+    def _open_studies(self) -> dict[str, optuna.Study]:
+        """The arms' studies, new ones where there are none; all are looked at before any is written to."""
+        there = [study.study_name for study in self.store.storage.get_all_studies()]
+        arms = [name.removeprefix(f"{self.name}/") for name in there if name.startswith(f"{self.name}/")]
+        forgotten = sorted(set(arms) - set(self.config.arms))
+        if not self.store.many_machines and any(name in ARMS for name in there):
+            raise ConfigError(
+                f"the search in {self.folder} was started with another version, before there were workers; name "
+                "another folder, or take the version that started it"
+            )
+        if forgotten and set(forgotten) <= set(ARMS):
+            raise ConfigError(f"the search in {self._place} has the arm {', '.join(forgotten)} too; name it in arms")
+        found = find_studies(self.store.storage, self.name, self.config.arms)
+        for arm, study in found.items():
+            self._check(arm, study)
+        studies = {arm: found.get(arm) or self._create(arm) for arm in self.config.arms}
+        for study in studies.values():
             if "made_of" not in study.user_attrs:
-                study.set_user_attr("made_of", made_of)
-            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                study.tell(trial.number, state=TrialState.FAIL)  # its process is gone; it is drawn anew
+                study.set_user_attr("made_of", self.made_of)
+        return studies
+
+    @property
+    def _place(self) -> str:
+        return f"{self.store.shown}, study {self.name}" if self.store.many_machines else str(self.folder)
+
+    def _check(self, arm: Arm, study: optuna.Study) -> None:
+        before = study.user_attrs.get("made_of")
+        another = "give another --study-name" if self.store.many_machines else "name another folder"
+        if before is None and (len(study.directions) != 2 or study.get_trials(deepcopy=False)):
+            raise ConfigError(
+                f"{self.store.shown} has a study {study_name(self.name, arm)} that no search made; {another}"
+            )
+        before = before or self.made_of
+        held, here = (value.get("objective", PARAMS) for value in (before, self.made_of))
+        if held != here:
+            raise ConfigError(
+                f"the search in {self._place} was started with --objective {held}, not {here}; resume it with the "
+                f"same, or {another}"
+            )
+        if before != self.made_of:
+            raise ConfigError(
+                f"the search in {self._place} was started with another {', '.join(_differing(before, self.made_of))}; "
+                f"resume it with the same, or {another}"
+            )
 
     def _create(self, arm: Arm) -> optuna.Study:
-        return optuna.create_study(study_name=arm, storage=self.storage, directions=["maximize", "minimize"])
+        study = optuna.create_study(
+            study_name=study_name(self.name, arm), storage=self.store.storage, directions=["maximize", "minimize"]
+        )
+        objective = self.config.objective
+        large = "negative loss" if objective.maximise == "loss" else "accuracy"
+        study.set_metric_names([f"validation {large}", objective.label])  # as optuna-dashboard shows them
+        return study
 
     def _fingerprint(self) -> dict[str, Any]:
+        config = self.config
         values = {
+            "version": f"{__version__}, format {FORMAT}",
+            "version of Optuna": optuna.__version__.split(".")[0],
             "data": self.bank.summary.get("digest"),
             "task": self.bank.summary.get("task", {}),
             "augmentation": self.bank.summary.get("augmentation", {}),
             "front end": self.bank.frontend,
             "labels": list(self.bank.labels),
-            "recipe": asdict(self.config.train),
-            "members": self.config.members,
-            "seed": self.config.seed,
+            "recipe": asdict(config.train),
+            "members": config.members,
+            "seed": config.seed,
             "space": self.space.to_json(),
-            **self.config.objective.made_of(),
+            "limits": config.limits.to_json(),
+            "stopping": {"hopeless": config.stops, **asdict(config.rule)},
+            "maximise": config.objective.maximise,
+            **config.objective.made_of(),
         }
         return json.loads(json.dumps(values))  # tuples as the journal gives them back
+
+    def settings(self) -> dict[str, Any]:
+        """What search.json tells of the search; without a password."""
+        config, objective = self.config, self.config.objective
+        return {
+            "version": __version__,
+            "study": self.name,
+            "storage": self.store.shown if self.store.many_machines else None,
+            "arms": list(config.arms),
+            "trials": config.trials,
+            "epochs": config.train.epochs,
+            "members": config.members,
+            "seed": config.seed,
+            "objective": {"name": objective.name, "label": objective.label, "maximise": objective.maximise},
+            "limits": config.limits.to_json(),
+            "stop_hopeless": config.stops,
+            "rule": asdict(config.rule),
+            "space": self.space.to_json(),
+            "recipe": asdict(config.train),
+            "frontend": self.bank.frontend,
+            "labels": list(self.bank.labels),
+            "validation_clips": len(self.bank.validation_labels),
+            "data": self.bank.summary,
+        }
+
+    def save_settings(self, **more: Any) -> dict[str, Any]:
+        """Write search.json, with `more` in it; what it has now."""
+        settings = self.settings() | more
+        save_settings(self.folder, settings)
+        return settings
+
+    def results(self) -> list[TrialResult]:
+        """Every trial that ended with a net, numbered over all arms in the order of their turns."""
+        return self.ledger.finished()
+
+    def records(self) -> list[TrialResult]:
+        """Every trial in any state."""
+        return self.ledger.records()
 
     def run(
         self,
         on_trial: Callable[[TrialResult], None] = lambda result: None,
-        on_epoch: Callable[[str, EpochRecord, int], None] = lambda arm, record, epochs: None,
+        on_epoch: OnEpoch = lambda arm, record, epochs: None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> list[TrialResult]:
-        """Train until every arm has its trials, the arms taking turns; all finished trials, old ones too."""
-        while True:
-            counts = {arm: len(self._finished(arm)) for arm in self.studies}
-            arm = min(counts, key=counts.__getitem__)
-            if counts[arm] >= self.config.trials:
-                return self.results()
-            on_trial(self._trial(arm, counts[arm], on_epoch))
+        """Train until every arm has its trials, the arms taking turns; all that ended with a net, old ones too.
 
-    def results(self) -> list[TrialResult]:
-        """Every finished trial, `trials` an arm at most, numbered over all arms in the order of their turns."""
-        found = []
-        for place, arm in enumerate(self.studies):
-            for k, trial in enumerate(self._finished(arm)):
-                found.append(self._result(trial, arm, k * len(self.studies) + place))
-        return sorted(found, key=lambda result: result.number)
+        Args:
+            on_trial: a trial that ended here, in any way but skipped.
+            on_epoch: the arm, a finished epoch, and how many the trial has.
+            on_wait: called while others train the last trials.
+        """
+        self.worker = self.worker or worker_name()
+        self.store.sign_in(self.worker)
+        hand = _Hand(self, on_epoch)
+        try:
+            while True:
+                result = hand.take_one()
+                if result is not None:
+                    on_trial(result)
+                elif self.queue.over():
+                    return self.results()
+                elif not hand.busy:
+                    on_wait()
+                    time.sleep(POLL)
+        finally:
+            self.store.sign_out(self.worker)
 
-    def _finished(self, arm: Arm) -> Sequence[FrozenTrial]:
-        return self.studies[arm].get_trials(deepcopy=False, states=(TrialState.COMPLETE,))[: self.config.trials]
+    def standing(self, arm: Arm) -> Standing:
+        """How the search stands for a trial of `arm`."""
+        return standing(self.records(), arm, self.config.rule, self.config.objective.maximise)
 
-    def _trial(self, arm: Arm, k: int, on_epoch: Callable[[str, EpochRecord, int], None]) -> TrialResult:
-        study, config = self.studies[arm], self.config
-        # The random first trials are paired: the same seed for every arm draws the same shared choices.
-        name = "first" if k < STARTUP_TRIALS else arm
-        digest = hashlib.sha256(f"{config.seed} {name} {k}".encode()).digest()
-        study.sampler = TPESampler(
-            seed=int.from_bytes(digest[:4], "big"), n_startup_trials=STARTUP_TRIALS, multivariate=False
-        )
+    def close(self) -> None:
+        """Give up the storage."""
+        self.store.close()
+
+
+class _Ended(Exception):
+    """An entry that does not count as an observation: skipped, failed or needless."""
+
+
+class _Hand:
+    """Takes one entry after another."""
+
+    def __init__(self, search: Search, on_epoch: OnEpoch) -> None:
+        self.search, self.on_epoch = search, on_epoch
+        self.ended = 0  # trials that ended as foreseen
+        self.failures = 0
+        self.busy = False  # an entry was taken, even if no trial came of it
+        self.turn = contextlib.ExitStack()
+        self.entry: int | None = None  # that ended a slot
+        self.error: BaseException | None = None
+
+    def take_one(self) -> TrialResult | None:
+        """Take the next slot's entry and train it; None where nothing is free, or no slot ended by it."""
+        search, self.entry, self.error = self.search, None, None
+        with self.turn:
+            self.turn.enter_context(search.store.turn())
+            arm = search.queue.take()
+            self.busy = arm is not None
+            if arm is None:
+                return None
+            study = search.studies[arm]
+            study.sampler = SlotSampler(search.config.seed, arm)
+            try:
+                study.optimize(lambda trial: self._train(arm, trial), n_trials=1, catch=(_Ended,))
+            except (UpdateFinishedTrialError, ValueError):
+                # The entry was given to another, while this worker could not be heard: what it found is void.
+                if self.error is not None:
+                    raise self.error from None
+                return None
+        return None if self.entry is None else search.ledger.read(arm, self.entry)
+
+    def _train(self, arm: Arm, trial: optuna.Trial) -> tuple[float, float]:
+        search = self.search
+        attributes = trial.user_attrs
+        slot = attributes.get(SLOT)
+        if search.queue.needless(arm, trial.number, slot):
+            trial.set_user_attr(END, DOUBLE)
+            raise _Ended
+        trial.set_user_attr(RUN, {"worker": search.worker, "started": now()})
+        self.turn.close()  # it is signed: from here on others may look
         start = time.perf_counter()
-        trial = study.ask()
-        proposal = suggest(trial, self.space, arm, self.ground)
-        growth, restarts = proposal.growth, proposal.restarts
-        result = train(
-            build_model(proposal.model, config.members, config.seed),
-            self.bank,
-            share_epochs(proposal.train, config.train.epochs, growth, restarts),
-            growth=growth,
-            restarts=restarts,
-            seed=config.seed,
-            progress=lambda record, n: on_epoch(arm, record, n),
-        )
-        if result.interrupted:
-            study.tell(trial, state=TrialState.FAIL)
-            raise KeyboardInterrupt
-        graph = fold(result.model)
-        counted, objective = cost(graph), config.objective
-        accuracy = sum(result.best_accuracy) / len(result.best_accuracy)
-        attributes = {
-            "validation_accuracy_members": result.best_accuracy,
-            "macs": counted.macs,
-            "architecture": config_to_json(proposal.model),
-            "growth": None if growth is None else asdict(growth),
-            "recipe": asdict(proposal.train),
-            "steps": [step.to_json() for step in result.growth],
-            "seconds": time.perf_counter() - start,
-        }
-        if objective.kind != PARAMS:
-            attributes["parameters"] = counted.parameters
-        for key, value in attributes.items():
-            trial.set_user_attr(key, value)
-        study.tell(trial, [accuracy, objective.measure(graph)])
-        place = list(self.studies).index(arm)
-        return self._result(self._finished(arm)[-1], arm, k * len(self.studies) + place)
+        try:
+            outcome = self._outcome(arm, trial, slot)
+        except (KeyboardInterrupt, KwsDendriteError) as error:
+            self.error = error
+            with contextlib.suppress(Exception):
+                trial.set_user_attr(END, INTERRUPTED)
+            raise
+        except Exception as error:
+            self.error = error
+            raise
+        return self._write(trial, outcome, time.perf_counter() - start)
 
-    def _result(self, trial: FrozenTrial, arm: str, number: int) -> TrialResult:
-        accuracy, value = trial.values
-        attributes, objective = trial.user_attrs, self.config.objective
-        held = None
-        if objective.kind != PARAMS:
-            held = {"name": objective.name, "label": objective.label, "value": value}
-        return TrialResult(
-            number=number,
-            arm=arm,
-            validation_accuracy=accuracy,
-            validation_accuracy_members=tuple(attributes["validation_accuracy_members"]),
-            parameters=int(attributes.get("parameters", value)),
-            macs=int(attributes["macs"]),
-            params=dict(trial.params),
-            architecture=attributes["architecture"],
-            growth=attributes["growth"],
-            recipe=attributes.get("recipe"),
-            state="complete",
-            seconds=float(attributes["seconds"]),
-            objective=held,
-        )
+    def _write(self, trial: optuna.Trial, outcome: Outcome, seconds: float) -> tuple[float, float]:
+        """Write how it ended; accuracy and size for Optuna."""
+        if outcome.why:
+            trial.set_user_attr(WHY, outcome.why)
+        trial.set_user_attr(OUTCOME, _outcome_json(outcome, seconds))
+        if outcome.state != SKIPPED:
+            self.entry = trial.number
+        if outcome.state in (SKIPPED, FAILED):
+            trial.set_user_attr(END, outcome.state)
+            raise _Ended
+        if outcome.state == STOPPED:
+            trial.set_user_attr(END, STOPPED)
+            raise optuna.TrialPruned
+        last = outcome.points[-1]
+        return last.merit(self.search.config.objective.maximise), last.value
+
+    def _outcome(self, arm: Arm, trial: optuna.Trial, slot: int) -> Outcome:
+        search, config = self.search, self.search.config
+        try:
+            proposal = fitted(suggest(trial, search.space, arm, search.ground), config.limits)
+        except NoneFits as error:
+            return Outcome(SKIPPED, str(error))
+        trial.set_user_attr(PROPOSAL, proposal.to_json())
+        try:
+            outcome = run_trial(
+                proposal,
+                search.bank_of(proposal),
+                config.members,
+                config.seed,
+                config.objective,
+                config.limits,
+                front_now=lambda: search.standing(arm),
+                on_epoch=lambda record, planned: self.on_epoch(arm, record, planned),
+                stop=config.stops and config.rule.may_stop(slot),
+                rule=config.rule,
+            )
+        except (KwsDendriteError, OSError):
+            raise
+        except Exception as error:  # one net that cannot be trained is no reason to end a night's search
+            self.failures += 1
+            if self.failures >= BROKEN and not self.ended:
+                raise
+            return Outcome(FAILED, f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+        self.ended += 1
+        return outcome
 
 
-def _differing(before: dict[str, Any], here: dict[str, Any]) -> list[str]:
+class SlotSampler(BaseSampler):
+    """Draws for one entry: seeded by its slot and attempt, so that it does not matter who draws, nor when in a random
+    start. In the random start the same slot of every arm draws the same shared choices."""
+
+    def __init__(self, seed: int, arm: str) -> None:
+        self.seed, self.arm = seed, arm
+        self.inner: BaseSampler = RandomSampler(seed=seed)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Take the entry's own seed."""
+        slot, attempt = trial.user_attrs.get(SLOT, 0), trial.user_attrs.get(ATTEMPT, 0)
+        start = slot < STARTUP_TRIALS
+        text = f"{self.seed} {'first' if start else self.arm} {slot}" + (f" {attempt}" if attempt else "")
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        if start:
+            self.inner = RandomSampler(seed=seed)
+        else:
+            # What others run now counts as bad until it is known: workers spread.
+            self.inner = TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=False, constant_liar=True)
+        self.inner.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        """As the inner sampler's."""
+        return self.inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        """As the inner sampler's."""
+        return self.inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, param_name: str, distribution: Any) -> Any:
+        """As the inner sampler's."""
+        return self.inner.sample_independent(study, trial, param_name, distribution)
+
+    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: Any, values: Any) -> None:
+        """As the inner sampler's."""
+        self.inner.after_trial(study, trial, state, values)
+
+
+def _outcome_json(outcome: Outcome, seconds: float) -> dict[str, Any]:
+    return {
+        "state": outcome.state,
+        "seconds": round(seconds, 3),
+        "epochs": outcome.epochs,
+        "planned": outcome.planned,
+        "saved": outcome.saved,
+        "points": [point.to_json() for point in outcome.points],
+        "curve": list(outcome.curve),
+        "steps": list(outcome.steps),
+    }
+
+
+def _differing(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """Names of what differs; of a group of settings, the settings."""
     names = []
-    for name in here:
-        old, new = before.get(name), here[name]
+    for name in [*here, *(name for name in before if name not in here)]:
+        old, new = before.get(name), here.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
             names += [f"{name} {key}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
         elif old != new:

@@ -1,72 +1,28 @@
-import hashlib
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from tiny_search import CONFIG, SHARED, SPACE, bank, hashed_trial, search, timeless
 
-from kws_dendrite.data import FeatureBank
 from kws_dendrite.errors import ConfigError, OutputError
-from kws_dendrite.search import ARMS, DEFAULT, Choice, Range, Search, SearchConfig, Space
+from kws_dendrite.search import ARMS, DEFAULT, Range, Search, SearchConfig
 from kws_dendrite.search import study as study_module
-from kws_dendrite.search.study import JOURNAL, STARTUP_TRIALS
+from kws_dendrite.search.storage import JOURNAL
+from kws_dendrite.search.study import STARTUP_TRIALS
 from kws_dendrite.training.config import TrainConfig
-from kws_dendrite.training.growth import TrainResult
-
-SPACE = Space(
-    families={
-        "separable": {
-            "stride": Choice((1, 2)),
-            "kernel": Choice((1, 3)),
-            "layout": Choice(("once", "twice")),
-            "channels": Range(2, 4, log=True),
-        }
-    },
-    train={"learning_rate": Range(0.01, 0.06, log=True)},
-    dendrites={
-        "layers": Choice(("head", "conv", "all")),
-        "activation": Choice(("relu", "tanh")),
-        "dendrites": Range(1, 2),
-        "candidate_epochs": Choice((2,)),
-    },
-)
-CONFIG = SearchConfig(trials=3, arms=("plain", "gradient"), members=1, train=TrainConfig(epochs=8), seed=3)
-SHARED = ("separable.layout", "separable.channels", "separable.kernel", "separable.stride", "train.learning_rate")
-
-
-def bank(frames: int = 12, coefficients: int = 4, clips: int = 24) -> FeatureBank:
-    """Three classes that differ in one coefficient."""
-    rng = np.random.default_rng(1)
-    labels = np.arange(clips) % 3
-    features = rng.standard_normal((clips, frames, coefficients)).astype(np.float32)
-    features[np.arange(clips), :, labels] += 1
-    return FeatureBank(
-        features[None], labels, features, labels, ("a", "b", "c"), {"block": "logmel"},
-        {"name": "made up", "digest": "0123", "task": {"unknown": True}, "augmentation": {"copies": 0}},
-    )  # fmt: skip
-
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Training that takes no time: the accuracy is a hash of what was drawn, the model stays as built."""
+    """Training that takes no time: the accuracy is a hash of what was drawn."""
     calls = []
 
-    def train(model, bank, config, *, growth, restarts, seed, progress):
-        made_of = repr((model, config, growth, restarts, seed))
-        calls.append(made_of)
-        accuracy = int(hashlib.sha256(made_of.encode()).hexdigest()[:4], 16) / 0xFFFF
-        return TrainResult(model, [], [], [1 - accuracy], [accuracy])
+    def run_trial(proposal, *arguments, **settings):
+        calls.append(proposal)
+        return hashed_trial(proposal, *arguments, **settings)
 
-    monkeypatch.setattr(study_module, "train", train)
+    monkeypatch.setattr(study_module, "run_trial", run_trial)
     return calls
-
-
-def search(folder, config=CONFIG, data=None, space=SPACE) -> Search:
-    return Search(folder, data or bank(), config, space)
-
-
-def timeless(results) -> list:
-    return [replace(result, seconds=0.0) for result in results]
 
 
 class Killed(BaseException):
@@ -109,19 +65,17 @@ def test_resumed_is_uninterrupted(tmp_path, quick, monkeypatch, trials, way):
     def interrupt(result):
         raise KeyboardInterrupt
 
-    ordinary = study_module.train
+    ordinary = study_module.run_trial
 
-    def train(*arguments, **settings):
+    def run_trial(*arguments, **settings):
         nonlocal count
         count += 1
         if count in stops:
-            if way == "killed":
-                raise Killed
-            return replace(ordinary(*arguments, **settings), interrupted=True)
+            raise Killed if way == "killed" else KeyboardInterrupt
         return ordinary(*arguments, **settings)
 
     if way != "between":
-        monkeypatch.setattr(study_module, "train", train)
+        monkeypatch.setattr(study_module, "run_trial", run_trial)
     for _ in range(3):
         with pytest.raises(Killed if way == "killed" else KeyboardInterrupt):
             search(tmp_path / "parts", config).run(interrupt if way == "between" else lambda result: None)
@@ -167,7 +121,7 @@ def test_more_trials_later_and_fewer(tmp_path, quick):
 
 
 def test_an_arm_may_join_but_not_be_forgotten(tmp_path, quick):
-    first = replace(CONFIG, arms=("plain",))
+    first = replace(CONFIG, arms=("plain",), stop_hopeless=False)
     search(tmp_path, first).run()
     both = search(tmp_path).run()
     assert [result.arm for result in both] == ["plain", "gradient"] * 3
