@@ -1,6 +1,7 @@
-"""`kws-dendrite search`: size against accuracy, plain and dendritic arms with equal budgets, resumable."""
+"""`kws-dendrite search`: size against accuracy, plain and dendritic arms with equal budgets, by one worker or many."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kws_dendrite.data import FeatureBank
-    from kws_dendrite.search import SearchConfig, TrialResult
+    from kws_dendrite.search import Search, SearchConfig, Space, TrialResult
+
+STORAGE_VARIABLE = "KWS_DENDRITE_STORAGE"
 
 
 def search(
@@ -22,12 +25,39 @@ def search(
     arms: Annotated[str, typer.Option(help="Some of plain,gradient,perforated,growth.")] = "plain,gradient,perforated",
     epochs: Annotated[int, typer.Option(help="Of a trial, in all, the same for every arm.")] = 40,
     members: Annotated[int, typer.Option(help="P, seeds a trial.")] = 2,
+    space: Annotated[str, typer.Option(help="default, paper, wide, or a TOML file.")] = "default",
     objective: Annotated[
         str,
         typer.Option(
-            help="Held against accuracy: params, macs, flash[:CORE], ram, latency:CORE@MHZ or instructions:CORE."
+            help="Held against accuracy: params, macs, flash[:CORE], ram, latency:CORE@MHZ or instructions:CORE; "
+            "+frontend behind it counts the front end too."
         ),
     ] = "params",
+    maximise: Annotated[str, typer.Option(help="accuracy, or loss (its negative).")] = "accuracy",
+    max_params: Annotated[str | None, typer.Option(help="No net of more parameters is trained.")] = None,
+    max_macs: Annotated[str | None, typer.Option(help="Nor of more multiply-accumulates, such as 500k.")] = None,
+    max_flash: Annotated[str | None, typer.Option(help="Nor of more flash, such as 32k.")] = None,
+    max_ram: Annotated[str | None, typer.Option(help="Nor of more RAM, such as 8k.")] = None,
+    max_latency: Annotated[str | None, typer.Option(help="Nor slower, such as 20ms@cortex-m4@80.")] = None,
+    stop_hopeless: Annotated[
+        bool | None,
+        typer.Option(
+            "--stop-hopeless/--no-stop-hopeless",
+            help="End trials that cannot reach the front. By default where there is one arm.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            envvar=STORAGE_VARIABLE, show_envvar=True,
+            help="postgresql://user:password@host/database, which many machines share; else a file in the folder.",
+        ),
+    ] = None,
+    study_name: Annotated[
+        str | None, typer.Option(help="Of the search in --storage; the folder's name by default.")
+    ] = None,
     keywords: inputs.KeywordsOption = None,
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
@@ -39,28 +69,36 @@ def search(
     skip_bad: inputs.SkipBadOption = False,
     speaker_pattern: inputs.SpeakerOption = None,
     as_json: inputs.JsonOption = False,
-) -> None:
+) -> None:  # fmt: skip
     """Search accuracy against parameters or cost on a device.
 
     Shape and recipe, plain and dendritic; the front as table, front.csv and front.png. The same command resumes after
-    Ctrl-C.
+    Ctrl-C, a crash or a power cut; from other machines, with --storage, it joins in.
     """
     from rich.console import Console
 
     from kws_dendrite.output import claimed
     from kws_dendrite.report.terminal import front_table
-    from kws_dendrite.search import SearchConfig, pareto_front, parse_objective
+    from kws_dendrite.search import Limits, SearchConfig, named_space, pareto_front, parse_objective
     from kws_dendrite.training.config import TrainConfig
 
     console = Console(stderr=True)
+    held = parse_objective(objective, maximise)
     config = SearchConfig(
         trials=trials,
         arms=tuple(arm.strip() for arm in arms.split(",")),
         members=members,
         train=TrainConfig(epochs=epochs),
         seed=seed,
-        objective=parse_objective(objective),
+        objective=held,
+        limits=Limits.parse(max_params, max_macs, max_flash, max_ram, max_latency, held),
+        stop_hopeless=stop_hopeless,
     )
+    asked = named_space(space)
+    if storage is not None:
+        from kws_dendrite.search.database import parse_url
+
+        parse_url(storage)
     with claimed(out, resume=True) as folder:
         choice = inputs.Choice(
             data,
@@ -76,58 +114,189 @@ def search(
             tuple(augment or ()),
         )
         bank = inputs.load_features(choice, console)
-        results = run_search(folder, bank, config, console)
+        results = run_search(
+            folder,
+            bank,
+            config,
+            console,
+            space=asked,
+            choice=None if inputs.holds_arrays(data) else choice,
+            workers=workers,
+            url=storage,
+            name=(study_name or out.resolve().name) if storage else study_name,
+            data_folder=data if data == "demo" else str(Path(data).resolve()),
+            quiet=as_json,
+        )
     front = pareto_front(results)
     if as_json:
         print(json.dumps({"trials": len(results), "front": [trial.to_json() for trial in front], "folder": str(out)}))
         return
-    Console().print(front_table([trial.to_json() for trial in results]))
+    Console().print(front_table([trial.to_json() for trial in front]))
     print(f"{out}/front.csv, front.png, trials.json")
 
 
-def run_search(folder: Path, bank: "FeatureBank", config: "SearchConfig", console: "Console") -> list["TrialResult"]:
-    """Run to the end with a progress bar, writing trials.json, front.csv and front.png as it goes."""
-    from kws_dendrite.report.wording import tick
-    from kws_dendrite.search import Search, write_front_csv
+def run_search(
+    folder: Path,
+    bank: "FeatureBank",
+    config: "SearchConfig",
+    console: "Console",
+    *,
+    space: "Space | None" = None,
+    choice: inputs.Choice | None = None,
+    workers: int = 1,
+    url: str | None = None,
+    name: str | None = None,
+    data_folder: str | None = None,
+    quiet: bool = False,
+) -> list["TrialResult"]:
+    """Search to the end with a screen, keeping trials.json up to date; at the end front.csv and front.png, too.
 
-    study = Search(folder, bank, config)
-    results = study.results()
-    total = config.trials * len(config.arms)
-    with inputs.bar(console) as progress:
-        row = progress.add_task("search", total=total, completed=len(results))
+    Args:
+        choice: where features of other front ends come from, if the space has any.
+        workers: processes; one is this one.
+        url: of a database, instead of the folder's journal.
+        name: of the search in its storage.
+        data_folder: for search.json: where the clips are.
+        quiet: say nothing where there is nothing to do.
+    """
+    from kws_dendrite.cli.search_features import Opening, bank_of
+    from kws_dendrite.cli.search_screen import SearchScreen
+    from kws_dendrite.search import DEFAULT, Search
+    from kws_dendrite.search.records import Saver
+    from kws_dendrite.search.shared import SharedBank
+    from kws_dendrite.search.storage import WORKERS
+    from kws_dendrite.search.study import NAME
 
-        def on_trial(result: Any) -> None:
-            results.append(result)
-            place = f"trial {result.number} ({result.arm}), {len(results)} of {total}"
-            size = f"{result.parameters:,} parameters"
-            if result.objective:
-                size += f", {result.objective['name']} {tick(result.size)}"
-            inputs.say(console, f"{place}: {size}, validation accuracy {result.validation_accuracy:.1%}")
-            progress.update(row, completed=len(results))
+    space, name = space or DEFAULT, name or NAME
+    study = Search(
+        folder,
+        bank,
+        config,
+        space,
+        url=url,
+        name=name,
+        bank_of=bank_of(bank, choice, space),
+        augment=None if choice is None else choice.augment,
+        **({"tell": lambda line: inputs.say(console, line)} if url else {}),
+    )
+    settings = study.save_settings(data_folder=data_folder)
+    saver = Saver(folder, study.ledger)
+    left = say_where_it_stands(study, folder, console, quiet)
+    try:
+        with SearchScreen(console, settings | {"workers": workers}) as screen:
+            if workers == 1 or not left:
+                _Alone(study, screen, saver).run()
+            else:
+                shared = SharedBank.write(bank, folder / WORKERS / "features")
+                try:
+                    opening = Opening(folder, shared, choice, config, space, url, name)
+                    _Watched(study, opening, workers, screen, saver, console).run()
+                finally:
+                    shared.remove()
+        return study.results()
+    except KeyboardInterrupt:
+        again = "the same command resumes it"
+        inputs.say(console, f"{len(study.results())} of {config.total} trials have ended; {again}")
+        raise
+    finally:
+        saver.save(now=True)
+        finished = study.results()
+        if finished:
+            write_results(folder, bank, finished)
+        study.close()
 
-        def on_epoch(arm: str, record: Any, _: int) -> None:
-            progress.update(row, description=f"search · {arm} epoch {record.epoch + 1} of {config.train.epochs}")
 
-        try:
-            results = study.run(on_trial, on_epoch)
-        finally:
-            finished = study.results()
-            if finished:
-                write_results(folder, bank, finished)
-                write_front_csv(folder / "front.csv", finished)
-    return results
+class _Alone:
+    """One worker, in this process, with its screen."""
+
+    def __init__(self, study: "Search", screen: Any, saver: Any) -> None:
+        self.study, self.screen, self.saver = study, screen, saver
+        self.curve: list[dict[str, Any]] = []
+        self.planned = 0
+        self.due = 0.0
+
+    def run(self) -> None:
+        """Search to the end."""
+        self.look(force=True)
+        self.study.run(self.on_trial, self.on_epoch, lambda: self.look(force=True))
+        self.look(force=True)
+
+    def on_trial(self, _: Any) -> None:
+        """A trial has ended."""
+        self.curve = []
+        self.look(force=True)
+        self.saver.save()
+
+    def on_epoch(self, _: str, record: Any, planned: int) -> None:
+        """An epoch has."""
+        from kws_dendrite.search.trial import entry
+
+        self.curve = [*(self.curve if record.epoch else []), entry(record)]
+        self.planned = planned
+        self.look()
+
+    def look(self, *, force: bool = False) -> None:
+        """Draw how it stands, if it is time or `force`."""
+        import time
+
+        from kws_dendrite.search.workers import LOOK, with_curves
+
+        start = time.monotonic()
+        if not force and start < self.due:
+            return
+        running = {self.study.worker: (tuple(self.curve), self.planned)} if self.curve else {}
+        self.screen.show([trial.to_json() for trial in with_curves(self.study.records(), running)])
+        self.due = time.monotonic() + max(LOOK, 20 * (time.monotonic() - start))
+
+
+class _Watched:
+    """Several workers in processes of their own, with a screen here."""
+
+    def __init__(
+        self, study: "Search", opening: Any, workers: int, screen: Any, saver: Any, console: "Console"
+    ) -> None:
+        from kws_dendrite.search.workers import Crew
+
+        self.study, self.screen, self.saver = study, screen, saver
+        self.crew = Crew(opening, workers, study.folder, lambda line: inputs.say(console, line))
+
+    def run(self) -> None:
+        """Search to the end."""
+        self.crew.run(self.look)
+
+    def look(self) -> None:
+        """Draw how it stands."""
+        self.screen.show([trial.to_json() for trial in self.crew.with_curves(self.study.records())])
+        self.saver.save()
+
+
+def say_where_it_stands(study: "Search", folder: Path, console: "Console", quiet: bool) -> int:
+    """Say how many trials there are, how many are left, and where results are; how many are left."""
+    records = [trial for trial in study.records() if trial.state != "skipped"]
+    ended = sum(trial.state not in ("running", "waiting") for trial in records)
+    left, config = len(records) - ended, study.config
+    if left or not quiet:
+        each = f"{config.trials} trials of each of {', '.join(config.arms)}" if len(config.arms) > 1 else (
+            f"{config.trials} trials, {config.arms[0]}"
+        )  # fmt: skip
+        begun = f"{ended} have ended, {left} are left" if ended else f"{left} in all"
+        elsewhere = f", trials in {study.store.shown}" if study.store.many_machines else ""
+        inputs.say(console, f"search: {each}; {begun}; results in {shlex.quote(str(folder))}{elsewhere}")
+    return left
 
 
 def write_results(folder: Path, bank: "FeatureBank", results: list["TrialResult"]) -> None:
-    """trials.json and the picture of the front."""
-    from kws_dendrite.output import write_json
+    """front.csv, and the picture of the front."""
     from kws_dendrite.report.pareto import plot_front
     from kws_dendrite.report.trials import points_from_trials
+    from kws_dendrite.search import write_front_csv
 
-    trials = [trial.to_json() for trial in results]
-    write_json(folder / "trials.json", trials)
+    write_front_csv(folder / "front.csv", results)
+    # Every number of dendrites is a point, whose place here is its number: a trial has several.
+    points = [candidate for trial in results for candidate in trial.candidates()]
+    drawn = [{**point.to_json(), "number": place, "state": "complete"} for place, point in enumerate(points)]
     plot_front(
-        points_from_trials(trials),
+        points_from_trials(drawn),
         [folder / "front.png"],
         dataset=str(bank.summary.get("name", "data")),
         clips=len(bank.validation_labels),

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +125,7 @@ class TrialResult:
     def to_json(self) -> dict[str, Any]:
         """As stored in trials.json."""
         value = {field.name: getattr(self, field.name) for field in fields(self)}
-        value["points"] = [asdict(point) for point in self.points]
+        value["points"] = [point.to_json() for point in self.points]
         for name in ("validation_accuracy_members", "validation_loss_members", "curve", "steps"):
             value[name] = list(value[name])
         if self.objective is None:

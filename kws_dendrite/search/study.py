@@ -20,6 +20,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from kws_dendrite import __version__
+from kws_dendrite.data.augment import AugmentConfig
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.errors import ConfigError, KwsDendriteError
 from kws_dendrite.search.dims import NoneFits
@@ -118,6 +119,7 @@ class Search:
         url: of a database, instead of the journal.
         name: of the search in the storage.
         bank_of: the features that a proposal asks for; by default the bank.
+        augment: what the bank's augmented copies are, where trials may draw others.
         store_settings: of the database, as `database.DatabaseStore` takes them.
 
     Raises:
@@ -136,12 +138,13 @@ class Search:
         url: str | None = None,
         name: str = NAME,
         bank_of: Callable[[Proposal], FeatureBank] | None = None,
+        augment: AugmentConfig | None = None,
         **store_settings: Any,
     ) -> None:
         self.bank, self.config, self.space, self.name = bank, config, space or DEFAULT, name
         self.bank_of = bank_of or (lambda proposal: bank)
         self.folder = Path(folder)
-        self.ground = Ground.of_bank(bank, config.train)
+        self.ground = Ground.of_bank(bank, config.train, augment)
         check_space(self.space, config.arms, self.ground)
         self.store = open_store(self.folder, url, name, **store_settings)
         self.made_of = self._fingerprint()

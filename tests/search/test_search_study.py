@@ -12,6 +12,7 @@ from kws_dendrite.search.storage import JOURNAL
 from kws_dendrite.search.study import STARTUP_TRIALS
 from kws_dendrite.training.config import TrainConfig
 
+
 @pytest.fixture
 def quick(monkeypatch):
     """Training that takes no time: the accuracy is a hash of what was drawn."""
