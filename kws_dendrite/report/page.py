@@ -52,7 +52,7 @@ def write_report(folder: Path | str, out: Path | str | None = None) -> Path:
 
 def render(results: RunResults) -> str:
     """The page as text: the same results give the same bytes."""
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = asset("page.css"), asset("page.js")
     body, links = [], []
     for anchor, heading, fill, command in SECTIONS:
         content = fill(results)
@@ -62,12 +62,12 @@ def render(results: RunResults) -> str:
             f"{content or _missing(command)}</section>"
         )
     heading, under = _headings(results)
-    return Template(_asset("page.html")).substitute(
+    return Template(asset("page.html")).substitute(
         title=escape(heading),
         heading=escape(heading),
         under=escape(under),
         banner=_banner(results),
-        policy=escape(_policy(style, script)),
+        policy=escape(content_policy(style, script)),
         style=style,
         script=script,
         links="".join(links),
@@ -130,7 +130,9 @@ def embedded(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _policy(style: str, script: str) -> str:
+def content_policy(style: str, script: str) -> str:
+    """The Content-Security-Policy that allows this style and this script alone, and no connection."""
+
     def digest(text: str) -> str:
         return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
@@ -138,5 +140,6 @@ def _policy(style: str, script: str) -> str:
     return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of this package as text."""
     return resources.files("kws_dendrite.report").joinpath(name).read_text(encoding="utf-8")

@@ -72,7 +72,7 @@ def read_run(folder: Path | str) -> RunResults:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the folder that `kws-dendrite run --out` wrote")
-    found = {part: _read(folder / part) for part in PARTS if (folder / part).is_file()}
+    found = {part: read_json(folder / part) for part in PARTS if (folder / part).is_file()}
     if not found:
         raise DataError(f"{folder} holds no results ({PARTS[0]}, {PARTS[1]}, ...); give a folder that `run` wrote")
     run = _object(found, "run.json", folder)
@@ -134,7 +134,12 @@ def _list(found: dict[str, Any], part: str, folder: Path) -> list[Mapping[str, A
     return value
 
 
-def _read(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """A JSON file.
+
+    Raises:
+        DataError: it cannot be read, or is none.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:

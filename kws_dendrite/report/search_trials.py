@@ -163,6 +163,7 @@ def _trial(record: Mapping[str, Any], where: str) -> SearchTrial:
     progress = mapping(record, "progress", where)
     curve = _curve(record, where)
     epoch = whole(number(progress, "epoch", where) or number(record, "epochs", where))
+    planned = whole(number(progress, "epochs", where) or number(record, "planned", where))
     return SearchTrial(
         number=place,
         arm=arm,
@@ -173,7 +174,7 @@ def _trial(record: Mapping[str, Any], where: str) -> SearchTrial:
         spots=() if state in ("skipped", "waiting") else _spots(record, place, arm, objective, where),
         curve=curve,
         epoch=epoch if epoch is not None else (curve.epochs[-1] if curve.epochs else None),
-        epochs=whole(number(progress, "epochs", where)),
+        epochs=planned,
         saved=whole(number(record, "saved", where)) or 0,
         started=_moment(record.get("started"), f'{where}: "started"'),
         ended=_moment(record.get("ended"), f'{where}: "ended"'),
