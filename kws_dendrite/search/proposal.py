@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import optuna
 from optuna.trial import BaseTrial
 
 from kws_dendrite.data.augment import AugmentConfig
@@ -26,6 +27,8 @@ from kws_dendrite.search.frontend_draw import draw_frontend, widths
 from kws_dendrite.search.space import Arm, Dims, Space
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import share_epochs
+
+REHEARSALS = 5  # draws an arm, before a search begins
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,8 @@ def check_space(space: Space, arms: tuple[Arm, ...], ground: Ground) -> None:
 
     Raises:
         ConfigError: front ends to search where features come as arrays; no family that reads the features; fewer epochs
-            than the most growth steps of the space take; dendrites without any kind for the arm.
+            than the most growth steps of the space take; dendrites without any kind for the arm; choices of which none
+            goes with the others (a few are drawn to see).
     """
     if space.frontends and ground.frontend is None:
         raise ConfigError(
@@ -172,21 +176,33 @@ def check_space(space: Space, arms: tuple[Arm, ...], ground: Ground) -> None:
             f"bc_resnet takes multiples of {shapes.BINS}"
         )
     for arm in arms:
-        growth = None
-        if arm != "plain":
-            most = {
-                name: max(dim.ends())
-                for name in ("dendrites", "candidate_epochs")
-                if (dim := space.dendrites.get(name)) is not None
-            }
-            growth = DendriteConfig(mode=arm, **most)
-            for name in ("kind", "insertion"):
-                dim = space.dendrites.get(name)
-                if dim and not dim.within(lambda value, arm=arm, name=name: can_have(arm, name, value)):
-                    raise ConfigError(
-                        f"the space has no dendrites.{name} for the arm {arm}; give it one that it can have"
-                    )
+        growth = None if arm == "plain" else _longest(space.dendrites, arm)
         share_epochs(ground.train, ground.train.epochs, growth, restarts=1)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        for _ in range(REHEARSALS):
+            suggest(study.ask(), space, arm, ground)
+
+
+def _longest(dims: Dims, arm: Arm) -> DendriteConfig:
+    """The growth of the space that takes the most epochs.
+
+    Raises:
+        ConfigError: there is none for this arm.
+    """
+    most: dict[str, Any] = {"mode": arm}
+    for name in ("kind", "insertion"):
+        if name in dims:
+            legal = dims[name].within(lambda value, name=name: can_have(arm, name, value))
+            if not legal:
+                raise ConfigError(f"the space has no dendrites.{name} for the arm {arm}; give it one that it can have")
+            most[name] = legal[0]
+    if "insertion" in dims and most["insertion"] == "start":  # which takes fewer epochs, where there is another
+        most["insertion"] = legal[-1]
+    most |= {name: max(dims[name].ends()) for name in ("dendrites", "candidate_epochs") if name in dims}
+    if "probe" in dims:
+        most["probe"] = max(dims["probe"].ends(), key=len)
+    return DendriteConfig(**most)
 
 
 def _drawn(trial: BaseTrial, group: str, dims: Dims, base: Any) -> dict[str, Any]:
