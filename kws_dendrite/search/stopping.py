@@ -32,6 +32,7 @@ from kws_dendrite.search.points import Point
 
 HALF_CLIP = 1e-3  # keeps log odds finite at 0 and 1; half a clip of five hundred
 Curve = Sequence[Mapping[str, Any]]  # an entry an epoch
+Pair = tuple[float, float]  # size, merit
 
 
 class Finished(Protocol):
@@ -106,6 +107,7 @@ class Verdict:
             `maximise`.
         size: of the smallest net of the trial; the front asks no less of a larger one.
         learned_from: finished trials behind the bound.
+        gain: from `so_far` to `bound`, on the scale of `scaled`; infinite where too few trials have finished.
     """
 
     share: float
@@ -116,12 +118,18 @@ class Verdict:
     front: float
     size: float
     learned_from: int
+    gain: float
     maximise: str = "accuracy"
 
     @property
     def hopeless(self) -> bool:
         """Whether even the bound lies below the front."""
         return self.bound < self.front
+
+    @property
+    def known(self) -> bool:
+        """Whether there was enough to learn a bound from."""
+        return math.isfinite(self.gain)
 
     @property
     def why(self) -> str:
@@ -146,7 +154,7 @@ class Standing:
         maximise: "accuracy", or "loss" (then merit is its negative).
     """
 
-    front: tuple[tuple[float, float], ...] = ()
+    front: tuple[Pair, ...] = ()
     gains: tuple[tuple[float, ...], ...] = ()
     maximise: str = "accuracy"
 
@@ -166,38 +174,68 @@ class Standing:
             return None
         so_far = best_so_far(curve, self.maximise)
         gains = self.gains[number] if number < len(self.gains) else ()
-        bound = max(so_far, unscaled(scaled(so_far, self.maximise) + rule.quantile(gains), self.maximise))
+        gain = rule.quantile(gains)
+        bound = max(so_far, unscaled(scaled(so_far, self.maximise) + gain, self.maximise))
         front = self.front_at(size)
         share = rule.checks[number]
-        return Verdict(share, len(curve), planned, so_far, bound, front, size, len(gains), self.maximise)
+        return Verdict(share, len(curve), planned, so_far, bound, front, size, len(gains), gain, self.maximise)
+
+
+class Board:
+    """How a search stands, kept as trials end: the front of all arms, the gains of each."""
+
+    def __init__(self, rule: StoppingRule, maximise: str = "accuracy") -> None:
+        self.rule, self.maximise = rule, maximise
+        self.pairs: list[Pair] = []
+        self.gains: dict[str, list[list[float]]] = {}
+
+    def add(self, trial: Finished) -> None:
+        """A trial in any state; the bound learns from those alone that were never to be stopped."""
+        if trial.points:
+            self.pairs = undominated([*self.pairs, *pairs_of(trial.points, self.maximise)])
+        if trial.state != "complete" or trial.slot is None or self.rule.may_stop(trial.slot):
+            return
+        own = self.gains.setdefault(trial.arm, [[] for _ in self.rule.checks])
+        for number, gain in gains_of(trial, self.rule, self.maximise).items():
+            own[number].append(gain)
+
+    def standing(self, arm: str) -> Standing:
+        """For a trial of `arm`."""
+        own = self.gains.get(arm, [])
+        return Standing(tuple(self.pairs), tuple(tuple(each) for each in own), self.maximise)
 
 
 def standing(trials: Iterable[Finished], arm: str, rule: StoppingRule, maximise: str = "accuracy") -> Standing:
-    """How a search with these trials, in any state, stands for one of `arm`: the front of all arms, its own gains."""
-    front: list[tuple[float, float]] = []
-    gains: list[list[float]] = [[] for _ in rule.checks]
-    points: list[tuple[float, float]] = []
+    """How a search with these trials stands for one of `arm`."""
+    board = Board(rule, maximise)
     for trial in trials:
-        points += [(point.value, point.merit(maximise)) for point in trial.points]
-        if trial.arm != arm or trial.state != "complete" or trial.slot is None or rule.may_stop(trial.slot):
-            continue
-        for number, gain in gains_of(trial, rule, maximise).items():
-            gains[number].append(gain)
-    for size, merit in sorted(points, key=lambda point: (point[0], -point[1])):
+        board.add(trial)
+    return board.standing(arm)
+
+
+def pairs_of(points: Iterable[Point], maximise: str) -> list[Pair]:
+    """(size, merit) of each."""
+    return [(point.value, point.merit(maximise)) for point in points]
+
+
+def undominated(pairs: Iterable[Pair]) -> list[Pair]:
+    """Those that no other is at most as large and at least as good as, smallest first."""
+    front: list[Pair] = []
+    for size, merit in sorted(pairs, key=lambda pair: (pair[0], -pair[1])):
         if not front or merit > front[-1][1]:
             front.append((size, merit))
-    return Standing(tuple(front), tuple(tuple(each) for each in gains), maximise)
+    return front
 
 
 def gains_of(trial: Finished, rule: StoppingRule, maximise: str = "accuracy") -> dict[int, float]:
-    """Number of each check that the trial came to -> what it still gained after it, on the scale of `scaled`."""
+    """Number of each check that the trial went on from -> what it gained after it, on the scale of `scaled`."""
     if not trial.points or not trial.planned:
         return {}
     final = scaled(max(point.merit(maximise) for point in trial.points), maximise)
     return {
         number: final - scaled(best_so_far(trial.curve[:done], maximise), maximise)
         for done, number in rule.epochs(trial.planned).items()
-        if done <= len(trial.curve)
+        if done < len(trial.curve)
     }
 
 
