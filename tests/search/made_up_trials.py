@@ -55,5 +55,5 @@ def population(count, seed=0, epochs=16):
         x = np.arange(1, epochs + 1) / epochs
         rise = start + (end - start) * (1 - np.exp(-pace * x)) / (1 - np.exp(-pace))
         values = np.clip(rise + random.normal(0, 0.01, epochs) * (1.2 - x), 0.0, 0.999)
-        found.append(trial(number, values.round(4), round(size)))
+        found.append(trial(number, [float(value) for value in values.round(4)], round(size)))
     return found
