@@ -9,7 +9,10 @@ import typer
 from kws_dendrite import __version__
 from kws_dendrite.errors import KwsDendriteError
 
-COMMANDS = ("run", "data", "features", "train", "search", "study", "export", "benchmark", "evaluate", "report", "check")
+COMMANDS = (
+    "run", "data", "features", "train", "search", "refit", "pick", "study", "export", "benchmark", "evaluate", "report",
+    "check",
+)  # fmt: skip
 GROUPS = {"edge-impulse": "edge_impulse"}  # name -> module, whose `app` holds the commands
 UsageError = typer.BadParameter.__base__  # typer has the class from click, and names only its children
 

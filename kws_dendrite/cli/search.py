@@ -58,6 +58,16 @@ def search(
     study_name: Annotated[
         str | None, typer.Option(help="Of the search in --storage; the folder's name by default.")
     ] = None,
+    refit: Annotated[
+        int,
+        typer.Option(
+            metavar="SEEDS",
+            help="At the end train the front again with so many fresh seeds, 5 or more, as `kws-dendrite refit` does.",
+        ),
+    ] = 0,
+    read_test: Annotated[
+        bool, typer.Option("--read-test", help="After --refit score the front on the test clips, once.")
+    ] = False,
     keywords: inputs.KeywordsOption = None,
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
@@ -83,6 +93,7 @@ def search(
     from kws_dendrite.training.config import TrainConfig
 
     console = Console(stderr=True)
+    check_refit(refit, read_test)
     held = parse_objective(objective, maximise)
     config = SearchConfig(
         trials=trials,
@@ -128,11 +139,41 @@ def search(
             quiet=as_json,
         )
     front = pareto_front(results)
+    refitted = refit_searched(out, refit, read_test, cache, console) if refit else None
     if as_json:
-        print(json.dumps({"trials": len(results), "front": [trial.to_json() for trial in front], "folder": str(out)}))
+        report = {"trials": len(results), "front": [trial.to_json() for trial in front], "folder": str(out)}
+        print(json.dumps(report if refitted is None else {**report, "refit": refitted}))
         return
     Console().print(front_table([trial.to_json() for trial in front]))
     print(f"{out}/front.csv, front.png, trials.json")
+    if refitted is not None:
+        from kws_dendrite.cli.refit import show_front
+
+        show_front(refitted, Console())
+        print(f"{out}/front.json, {out}/front")
+
+
+def check_refit(members: int, read_test: bool) -> None:
+    """Refuse `--refit` and `--read-test` that cannot be, before a night's search.
+
+    Raises:
+        ConfigError: too few seeds, or test clips without a refit.
+    """
+    from kws_dendrite.errors import ConfigError
+
+    if members and members < 5:
+        raise ConfigError(f"--refit takes at least 5 seeds, for an interval to mean much; got {members}")
+    if read_test and not members:
+        raise ConfigError("--read-test scores nets that were trained again; give it with --refit 5")
+
+
+def refit_searched(folder: Path, members: int, read_test: bool, cache: Path, console: "Console") -> dict[str, Any]:
+    """Train the front of a search that has ended again; the value of front.json."""
+    from kws_dendrite.cli.refit import refit_front
+    from kws_dendrite.cli.searched import open_searched
+
+    found = open_searched(folder)
+    return refit_front(found, found.data(None, cache, console), members, None, console, read_test=read_test)
 
 
 def run_search(

@@ -58,11 +58,17 @@ class Wish:
     limits: what it may cost.
     min_accuracy: the lower end of the interval is to reach it; None takes the most accurate.
     price: what `Candidate.price` is, in words.
+    by_mean: whether the mean is enough where there are no fresh seeds, to find what is worth training again.
     """
 
     limits: Limits = field(default_factory=Limits)
     min_accuracy: float | None = None
     price: str = "parameters"
+    by_mean: bool = False
+
+    def reach(self, one: Candidate) -> float:
+        """What of a candidate is held against `min_accuracy`."""
+        return one.accuracy if self.by_mean and not one.refitted else one.low
 
 
 @dataclass(frozen=True)
@@ -100,19 +106,25 @@ def choose(candidates: Sequence[Candidate], wish: Wish) -> Choice:
         )
     if wish.min_accuracy is None:
         picked = min(fitting, key=_by_accuracy)
-        return Choice(picked, "the most accurate within the limits", _others(candidates, fitting, picked, wish))
-    reaching = [one for one in fitting if one.low >= wish.min_accuracy]
+        why = "the most accurate" + (" within the limits" if wish.limits else "")
+        return Choice(picked, why, _others(candidates, fitting, picked, wish))
+    reaching = [one for one in fitting if wish.reach(one) >= wish.min_accuracy]
     if not reaching:
-        nearest = max(fitting, key=lambda one: (one.low, one.accuracy, -one.price))
+        nearest = max(fitting, key=lambda one: (wish.reach(one), one.accuracy, -one.price))
         within = " within the limits" if len(fitting) < len(candidates) else ""
         interval = "has one seed and no interval" if nearest.interval is None else f"has {percents(nearest.interval)}"
+        if wish.by_mean and not nearest.refitted:
+            raise ConfigError(
+                f"no net{within} has {percent(wish.min_accuracy)}: {nearest.title} comes nearest, "
+                f"{percent(nearest.accuracy)} in the search; lower --min-accuracy or search longer"
+            )
         raise ConfigError(
             f"no net{within} has a lower interval end of {percent(wish.min_accuracy)}: {nearest.title} comes nearest, "
             f"{percent(nearest.accuracy)}, and {interval}; lower --min-accuracy or search longer"
         )
     picked = min(reaching, key=lambda one: (one.price, -one.accuracy, one.trial, one.dendrites))
     why = f"the least {wish.price} of {len(reaching)} net{'s' * (len(reaching) > 1)} that reach "
-    why += f"{percent(wish.min_accuracy)} with the lower end of the interval"
+    why += f"{percent(wish.min_accuracy)} with the {'lower end of the interval' if picked.refitted else 'mean'}"
     return Choice(picked, why, _others(candidates, fitting, picked, wish))
 
 
@@ -135,8 +147,9 @@ def _others(
         broken = wish.limits.broken_by(one.costs)
         if broken is not None:
             return broken
-        if wish.min_accuracy is not None and one.low < wish.min_accuracy:
-            return f"lower end {percent(one.low)}, under {percent(wish.min_accuracy)}"
+        if wish.min_accuracy is not None and wish.reach(one) < wish.min_accuracy:
+            what = "mean" if wish.by_mean and not one.refitted else "lower end"
+            return f"{what} {percent(wish.reach(one))}, under {percent(wish.min_accuracy)}"
         return f"more {wish.price}" if wish.min_accuracy is not None else "less accurate"
 
     if wish.min_accuracy is None:

@@ -97,10 +97,24 @@ def plans_of(
         members: P.
         epochs: of every point in all; None takes as many as the search spent on it.
     """
+    return [plan_of(one, results, seed, members, epochs) for one in front_points(results)]
+
+
+def front_points(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """The points of every arm's front, each its trial as it was there; smallest first."""
     arms = list(dict.fromkeys(result.arm for result in results))
     fronts = [pareto_front([result for result in results if result.arm == arm]) for arm in arms]
-    chosen = sorted((one for front in fronts for one in front), key=lambda one: (one.size, one.number))
-    return [plan_of(one, results, seed, members, epochs) for one in chosen]
+    return sorted((one for front in fronts for one in front), key=lambda one: (one.size, one.number))
+
+
+def front_names(results: Sequence[TrialResult]) -> set[str]:
+    """The names that the points of every arm's front have, or would have, as `Refitted`."""
+    return {name_of(one) for one in front_points(results)}
+
+
+def name_of(one: TrialResult) -> str:
+    """Of a point, a trial as it was there: "<arm>-<slot>-<dendrites>"."""
+    return f"{one.arm}-{one.slot}-{one.dendrites or 0}"
 
 
 def plan_of(

@@ -11,6 +11,7 @@ import fcntl
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -198,13 +199,19 @@ def write_front(
     planned: int,
     scores: Callable[[Refitted], Scores | None],
     readings: Mapping[str, Any],
+    numbers: Mapping[tuple[str, int], int] | None = None,
 ) -> dict[str, Any]:
-    """Write front.json from all points that are finished; the lock keeps an older view from replacing a newer one."""
+    """Write front.json from all points that are finished; the lock keeps an older view from replacing a newer one.
+
+    `numbers` has the trials' numbers as they are now, by arm and slot.
+    """
     store = RefitStore(folder)
     store.folder.mkdir(parents=True, exist_ok=True)
     with (store.folder / "writing").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        points = store.all()
+        points = [
+            replace(point, trial=(numbers or {}).get((point.arm, point.slot), point.trial)) for point in store.all()
+        ]
         value = summarise(
             points,
             {point.name: store.correct(point.name) for point in points},
