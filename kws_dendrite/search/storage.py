@@ -137,6 +137,7 @@ class JournalStore:
         try:
             with self._lock_of(worker).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                self._lock_of(worker).unlink(missing_ok=True)
         except FileNotFoundError:
             return False
         except BlockingIOError:

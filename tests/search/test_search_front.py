@@ -90,8 +90,8 @@ def test_the_csv_has_a_line_a_trial_of_the_front(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == ["0", "2"]
     assert rows[1] | {"seconds": ""} == {
-        "number": "2", "arm": "gradient", "dendrites": "", "parameters": "900", "macs": "9000", "validation_accuracy": "0.9",
-        "seconds": "", "channels": "9", "layers": "a,b", "layout": "",
+        "number": "2", "arm": "gradient", "dendrites": "", "parameters": "900", "macs": "9000",
+        "validation_accuracy": "0.9", "seconds": "", "channels": "9", "layers": "a,b", "layout": "",
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A small search whose trials take no time: what training finds is a hash of what was drawn."""
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -87,34 +88,45 @@ def hashed_trial(proposal, bank, members, seed, objective, limits=None, **settin
 
 @dataclass(frozen=True)
 class Opener:
-    """Opens the search in a process of its own. Its trials take `seconds`; in some of them its process is killed.
+    """Opens the search in a process of its own. Its trials take `seconds`; some of them end otherwise.
 
     Attributes:
-        killed: how many trials it ends before it is killed in the middle of the next; None is never.
-        raises: instead of being killed, it fails with an error of its own.
+        killed: which trials, of those begun by all processes together, are killed in the middle with their process.
+        crashed: which end their process with a status of its own.
     """
 
     folder: Path
     config: SearchConfig = CONFIG
     seconds: float = 0.0
-    killed: int | None = None
-    raises: bool = False
+    killed: tuple[int, ...] = ()
+    crashed: tuple[int, ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
 
     def __call__(self) -> Search:
         """The search."""
-        done = 0
 
         def trial(proposal, bank, members, seed, objective, limits=None, **settings) -> Outcome:
-            nonlocal done
-            if done == self.killed:
-                if self.raises:
-                    raise MemoryError("of no more than this")
-                time.sleep(self.seconds / 2)
+            number = self.begin()
+            time.sleep(self.seconds / 2)
+            if number in self.killed:
                 os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(self.seconds)
-            done += 1
+            if number in self.crashed:
+                os._exit(3)
+            time.sleep(self.seconds / 2)
             return hashed(proposal, members, seed)
 
         study_module.run_trial = trial
         return search(self.folder, self.config, **dict(self.settings))
+
+    def begin(self) -> int:
+        """The number of this trial, counted over all processes by files."""
+        for number in itertools.count(1):
+            try:
+                (self.folder / f"begun-{number}").open("x").close()
+            except FileExistsError:
+                continue
+            return number
+
+    def begun(self, number: int) -> bool:
+        """Whether that trial has begun."""
+        return (self.folder / f"begun-{number}").exists()
