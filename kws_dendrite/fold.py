@@ -337,6 +337,7 @@ _TRANSLATIONS: dict[type, Callable[..., _Value]] = {
     layers.GlobalPool: _Folder.global_pool,
     layers.Flatten: _Folder.flatten,
     layers.Logits: _Folder.identity,
+    layers.Dropout: _Folder.identity,
     nn.Dropout: _Folder.identity,
     nn.Identity: _Folder.identity,
     **fold_frequency.TRANSLATIONS,

@@ -13,7 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from kws_dendrite.errors import ConfigError
-from kws_dendrite.models.layers import Conv2d, Dense, Features, Flatten, Logits, MaxPool, Padding, Relu
+from kws_dendrite.models.layers import (
+    Conv2d,
+    Dense,
+    Dropout,
+    Features,
+    Flatten,
+    Logits,
+    MaxPool,
+    Padding,
+    Relu,
+    pooled,
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ class PooledCnn(nn.Module):
             )
         self.relu = Relu()
         self.pool = MaxPool(window, padding=pool_padding)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.flatten = Flatten()
         sizes = (height * width * inputs, *hidden)
         self.hidden = nn.ModuleList(
@@ -96,7 +107,7 @@ class PooledCnn(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)
         for conv in self.convs:
-            x = self.dropout(self.pool(self.relu(conv(x))))  # (P, C, B, H, W)
+            x = pooled(conv, x, self.relu, self.pool, self.dropout)  # (P, C, B, H, W)
         x = self.flatten(x)
         for hidden in self.hidden:
             x = self.dropout(self.relu(hidden(x)))

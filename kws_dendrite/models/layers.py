@@ -6,7 +6,6 @@ output are its first two. H is time, W frequency (1 in the temporal nets). "same
 before, the rest after, so that exporting needs no PAD.
 """
 
-import functools
 import math
 from typing import Literal
 
@@ -15,6 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kws_dendrite.errors import DataError
+from kws_dendrite.models.kernels.convolution import (
+    Windows,
+    conv2d,
+    conv_relu_pool,
+    draw_codes,
+    dropout,
+    max_pool,
+    relu_pool,
+)
 from kws_dendrite.models.kernels.functions import depthwise_time, mean_max_pool, norm_act
 from kws_dendrite.plain import same_padding
 
@@ -106,7 +114,14 @@ class Conv2d(nn.Module):
         self.weight = _uniform((members, outputs, inputs // groups, *kernel), fan_in, generator)
         self.bias = nn.Parameter(torch.zeros(members, outputs)) if bias else None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is what the kernels compute: "same", dense, each frame and coefficient."""
+        return (self.stride, self.dilation, self.padding, self.groups) == ((1, 1), (1, 1), "same", 1)
+
     def forward(self, x: Tensor) -> Tensor:
+        if self.is_plain:
+            return conv2d(x, self.weight, self.bias)
         _, _, _, H, W = x.shape
         padding: tuple[int, int] = (0, 0)
         if self.padding == "same":
@@ -234,6 +249,20 @@ def rectified(unit: nn.Module, x: Tensor, relu: nn.Module, residual: Tensor | No
     return y if residual is None else residual + y
 
 
+def pooled(unit: nn.Module, x: Tensor, relu: nn.Module, pool: "MaxPool", drop: "Dropout") -> Tensor:
+    """drop(pool(relu(unit(x)))), with fewer passes over memory where nobody looks at what is between."""
+    if not isinstance(x, Tensor) or any(part._forward_hooks for part in (relu, pool, drop)):
+        return drop(pool(relu(unit(x))))
+    fused = isinstance(unit, Conv2d) and unit.is_plain and not unit._forward_hooks
+    z = None if fused else unit(x)
+    codes = drop.codes(x.shape[0])
+    if codes is not None:
+        codes = codes.to(x.device)
+    if z is None:
+        return conv_relu_pool(x, unit.weight, unit.bias, pool.windows, codes)
+    return relu_pool(z, pool.windows, codes)
+
+
 class Features(nn.Module):
     """The network's door: (B, T, F) or (P, B, T, F) -> (P, C, B, H, W), centred and standardised on request.
 
@@ -288,21 +317,43 @@ class MaxPool(nn.Module):
         super().__init__()
         self.kernel, self.padding = kernel, padding
 
-    def forward(self, x: Tensor) -> Tensor:
-        # Pairwise maxima of strided views: several times as fast on a CPU as max_pool2d with its indices.
-        for axis, width in ((3, self.kernel[0]), (4, self.kernel[1])):
-            if width > 1:
-                x = self._along(x, axis, width)
-        return x
+    @property
+    def windows(self) -> Windows:
+        """What the kernels take."""
+        return Windows(self.kernel, partial=self.padding == "same")
 
-    def _along(self, x: Tensor, axis: int, width: int) -> Tensor:
-        whole = x.shape[axis] // width
-        windows = x.narrow(axis, 0, whole * width).unflatten(axis, (whole, width)).unbind(axis + 1)
-        y = functools.reduce(torch.maximum, windows)
-        rest = x.shape[axis] - whole * width
-        if rest and self.padding == "same":
-            y = torch.cat([y, x.narrow(axis, whole * width, rest).amax(axis, keepdim=True)], axis)
-        return y
+    def forward(self, x: Tensor) -> Tensor:
+        return max_pool(x, self.windows)
+
+
+class Dropout(nn.Module):
+    """Training drops elements at `rate` and scales the rest by 1 / (1 - rate): (P, ...) -> the same.
+
+    What member p loses depends on torch's global stream and on `draws[p]`, p unless set: a population of five holds
+    the population of three. `rates` (P,), where set, are the members' own.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.draws: Tensor | None = None  # (P,) int64
+        self.rates: Tensor | None = None  # (P,) float64
+
+    @property
+    def drops(self) -> bool:
+        """Whether it drops anything in training."""
+        return self.rate > 0 or self.rates is not None
+
+    def codes(self, members: int) -> Tensor | None:
+        """What the next forward pass drops, (P,); None for nothing."""
+        if not self.training or not self.drops:
+            return None
+        draws = torch.arange(members) if self.draws is None else self.draws
+        return draw_codes(draws, self.rate if self.rates is None else self.rates)
+
+    def forward(self, x: Tensor) -> Tensor:
+        codes = self.codes(x.shape[0])
+        return x if codes is None else dropout(x, codes.to(x.device))
 
 
 class GlobalPool(nn.Module):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kws_dendrite.errors import ConfigError
-from kws_dendrite.models.layers import BatchNorm, DepthwiseTime, _uniform
+from kws_dendrite.models.layers import BatchNorm, DepthwiseTime, Dropout, _uniform
 from kws_dendrite.plain import same_padding
 
 
@@ -106,14 +106,16 @@ class Silu(nn.Module):
 
 
 class ChannelDropout(nn.Module):
-    """Training drops whole channels of a clip at `rate` and scales the rest by 1 / (1 - rate): (P, C, B, H, W)."""
+    """Training drops whole channels of a clip at `rate` and scales the rest by 1 / (1 - rate): (P, C, B, H, W).
+
+    Which, is drawn as `Dropout` does it.
+    """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.rate = rate
+        self.channels = Dropout(rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.rate:
+        if not self.training or not self.channels.drops:
             return x
-        kept = torch.rand(*x.shape[:3], 1, 1, device=x.device) >= self.rate
-        return x * (kept / (1 - self.rate))
+        return x * self.channels(torch.ones(x.shape[:3], device=x.device))[..., None, None]

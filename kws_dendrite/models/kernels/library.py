@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 SWITCH = "KWS_DENDRITE_KERNELS"
-SOURCES = ("depthwise.c", "norm.c", "pool.c", "window.c", "plateau.c", "gather.c")
-HEADERS = ("rows.h",)
+SOURCES = ("depthwise.c", "norm.c", "pool.c", "window.c", "plateau.c", "gather.c", "conv.c", "relu_pool.c", "dropout.c")
+HEADERS = ("rows.h", "planes.h")
 FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 NATIVE = (("-march=native",), ("-mcpu=native",), ())  # the first that the compiler takes: x86 and new Arm, old Arm, any
 BUILD_SECONDS = 120  # about 2 s on one slow core; a compiler that hangs must not stop training
@@ -36,6 +36,11 @@ _SIGNATURES = {
     "plateau_forward": [_pointer] * 4 + [_long] * 5 + [_int],
     "plateau_backward": [_pointer] * 5 + [_long] * 5 + [_int],
     "gather_batch": [_pointer] * 5 + [_long] * 5 + [_int] * 2,
+    "conv_forward": [_pointer] * 6 + [_long] * 14 + [_int] * 2,
+    "conv_backward": [_pointer] * 8 + [_long] * 14 + [_int] * 2,
+    "relu_pool_forward": [_pointer] * 4 + [_long] * 9 + [_int],
+    "relu_pool_backward": [_pointer] * 4 + [_long] * 9 + [_int],
+    "dropout": [_pointer] * 3 + [_long] * 2 + [_int],
 }
 
 
