@@ -38,7 +38,8 @@ TILES = [
 ]
 TEMPORAL = [
     *(("DEPTHWISE_CONV_2D", (12 + kernel, 1, 5), 5, (kernel, 1), 1, (1, 1), "same", act)
-      for kernel, act in zip(range(1, 16), 8 * ("none", "relu"), strict=False)),
+      for kernel, act in zip(range(2, 16), 8 * ("none", "relu"), strict=False)),
+    ("DEPTHWISE_CONV_2D", (19, 1, 3), 3, (1, 1), 2, (1, 1), "same", "none"),
     ("DEPTHWISE_CONV_2D", (31, 1, 3), 3, (11, 1), 1, (1, 1), "same", "relu"),
     ("DEPTHWISE_CONV_2D", (30, 1, 2), 2, (13, 1), 1, (1, 1), "same", "relu"),
     ("DEPTHWISE_CONV_2D", (33, 1, 3), 3, (15, 1), 2, (1, 1), "same", "none"),
@@ -60,6 +61,10 @@ GROUPS = [
     ("DEPTHWISE_CONV_2D", (7, 6, 5), 5, (3, 5), 2, (1, 1), "same", "none"),
     ("DEPTHWISE_CONV_2D", (8, 7, 6), 6, (3, 3), 1, (2, 3), "same", "none"),
     ("DEPTHWISE_CONV_2D", (6, 6, 4), 4, (2, 3), 1, (1, 1), "valid", "relu_n1_to_1"),
+]
+SCALES = [
+    ("DEPTHWISE_CONV_2D", shape, shape[2], (1, 1), 1, (1, 1), "same", act)
+    for shape, act in (((49, 1, 19), "none"), ((7, 5, 3), "relu"), ((1, 1, 8), "none"), ((6, 1, 1), "none"))
 ]
 POOLS = [("AVERAGE_POOL_2D", (10, 1, 6), 6, (10, 1), 1, (1, 1), "valid", "none"),
          ("AVERAGE_POOL_2D", (7, 5, 9), 9, (3, 2), 2, (1, 1), "same", "none"),
@@ -105,14 +110,14 @@ def name_of(case):
     return text.replace(" ", "").replace("(", "").replace(")", "").replace(",", "x")
 
 
-@pytest.mark.parametrize("case", [*NARROW[::2], *TILES, *TEMPORAL[::2], *GROUPS, *POOLS], ids=name_of)
+@pytest.mark.parametrize("case", [*NARROW[::2], *TILES, *TEMPORAL[::2], *GROUPS, *SCALES, *POOLS], ids=name_of)
 def test_on_a_cortex_m4(case, tmp_path):
     check(case, "cortex-m4", tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m3"])
-@pytest.mark.parametrize("case", [*NARROW, *TILES, *TEMPORAL, *GROUPS, *POOLS], ids=name_of)
+@pytest.mark.parametrize("case", [*NARROW, *TILES, *TEMPORAL, *GROUPS, *SCALES, *POOLS], ids=name_of)
 def test_on_every_core(case, core, tmp_path):
     check(case, core, tmp_path)
 
@@ -131,13 +136,14 @@ def check(case, core, folder):
 
 def test_the_cases_reach_the_kernels_they_are_for(tmp_path):
     path, texts = tmp_path / "model.tflite", {}
-    for case in [*NARROW, *TILES, *TEMPORAL, *GROUPS]:
+    for case in [*NARROW, *TILES, *TEMPORAL, *GROUPS, *SCALES]:
         path.write_bytes(single_layer(case, 0))
         write_c(path, tmp_path / "c", overwrite=True)
         texts[case] = (tmp_path / "c" / "kws_model.c").read_text()
     for case, text in texts.items():
         assert ("KWS_CONV_NARROW(" in text) == (case in NARROW and case[1][2] % 4 != 3), case
         assert ("kws_depthwise_temporal(" in text) == (case in TEMPORAL), case
+        assert ("kws_scale_s8(" in text) == (case in SCALES), case
     for form in ("KWS_RISING", "KWS_LINE", "KWS_ROUND_TWICE"):
         assert any(form in text for text in texts.values())
 

@@ -10,6 +10,7 @@ from kws_dendrite.export.c.program import Operator, Program, Tensor
 from kws_dendrite.export.c.requantize import multiply_by_quantized_multiplier, quantize_multiplier
 
 LEFT_SHIFT = 20  # TFLite widens both inputs by it before it scales them
+SUM_SHIFT = 21  # KWS_SUM_SHIFT, for which there is an instruction less
 REACH = 4  # factors tried on either side of the nominal ones
 SUM_BYTES, PRODUCT_BYTES = 52, 40
 
@@ -116,11 +117,19 @@ def prove_sum(answers: np.ndarray, ratio_a: float, ratio_b: float) -> tuple[int,
         answers: (256, 256) for a and b from -128 to 127.
         ratio_a, ratio_b: the real factors.
     """
-    shift = math.floor(math.log2((1 << 30) / (128 * (abs(ratio_a) + abs(ratio_b)) + 256)))
-    if not 8 <= shift <= 30:
-        return None
+    finest = math.floor(math.log2((1 << 30) / (128 * (abs(ratio_a) + abs(ratio_b)) + 256)))
+    for shift in (SUM_SHIFT, finest):
+        found = _prove_at(answers, ratio_a, ratio_b, shift) if 8 <= shift <= 30 else None
+        if found is not None:
+            return found
+    return None
+
+
+def _prove_at(answers: np.ndarray, ratio_a: float, ratio_b: float, shift: int) -> tuple[int, int, int, int] | None:
     q = np.arange(-128, 128, dtype=np.int64)
     nominal = round(ratio_a * (1 << shift)), round(ratio_b * (1 << shift))
+    if 128 * (abs(nominal[0]) + abs(nominal[1])) >= 1 << 31:
+        return None
     above, below = answers > -128, answers < 127  # the ends bind on one side only: beyond them it saturates
     best = None
     for step_a in range(-REACH, REACH + 1):
@@ -134,8 +143,10 @@ def prove_sum(answers: np.ndarray, ratio_a: float, ratio_b: float) -> tuple[int,
     if best is None:
         return None
     _, factors, constant = best
-    total = factors[0] * q[:, None] + factors[1] * q[None, :] + constant
-    fits = np.abs(total).max() < (1 << 31) and abs(constant) < (1 << 31)
+    products = factors[0] * q[:, None], factors[1] * q[None, :]
+    total = products[0] + products[1] + constant
+    steps = (*products, products[0] + products[1], products[0] + constant, products[1] + constant, total)
+    fits = max(int(np.abs(step).max()) for step in steps) < 1 << 31 and abs(constant) < 1 << 31
     return (shift, *factors, constant) if fits and (np.clip(total >> shift, -128, 127) == answers).all() else None
 
 

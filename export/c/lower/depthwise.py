@@ -6,6 +6,7 @@ from kws_dendrite.errors import ExportError
 from kws_dendrite.export.c import temporal
 from kws_dendrite.export.c.lower.output import OUTPUT_BYTES, lower_output, sum_bounds
 from kws_dendrite.export.c.lower.positions import find_pads
+from kws_dendrite.export.c.lower.scale import lower_scale
 from kws_dendrite.export.c.lower.step import Constants, Step, spatial
 from kws_dendrite.export.c.lower.weights import LINE_WEIGHT, read_bias, read_weights, real_multipliers
 from kws_dendrite.export.c.program import Operator, Program
@@ -29,6 +30,9 @@ def lower_depthwise(program: Program, operator: Operator, constants: Constants) 
         )
     kernel = weights.shape[1:3]
     pads = find_pads(operator, (in_h, in_w), (out_h, out_w), kernel)
+    scale = lower_scale(program, operator, constants)
+    if scale is not None:
+        return scale
     flat = weights.data.reshape(-1, channels).T  # (C, kh * kw)
     sums, low, high = sum_bounds(flat)
     output = lower_output(

@@ -33,19 +33,19 @@ static inline void four_means(const kws_pool *pool, const int8_t *in, const kws_
 void kws_average_pool_s8(const kws_pool *pool, const int8_t *in, int8_t *out) {
     const int32_t channels = pool->channels, row = pool->in_w * channels;
     for (int32_t y = 0; y < pool->out_h; y++) {
-        for (int32_t x = 0; x < pool->out_w; x++) {
+        for (int32_t x = 0; x < pool->out_w; x++, out += channels) {
             const kws_window window = kws_window_at(pool, y, x);
             const int32_t count = (window.bottom - window.top) * (window.right - window.left);
             int32_t c = 0;
 #if KWS_HELIUM
-            for (; c < channels; c += KWS_POOLED, out += KWS_POOLED) {
+            for (; c < channels; c += KWS_POOLED) {
                 const int32_t n = channels - c < KWS_POOLED ? channels - c : KWS_POOLED;
-                kws_means(pool, in + c, &window, count, (uint32_t)n, out);
+                kws_means(pool, in + c, &window, count, (uint32_t)n, out + c);
             }
-            out -= c - channels;
 #elif KWS_DSP
-            for (; c + 4 <= channels && count <= 255; c += 4, out += 4) {
-                four_means(pool, in + c, &window, count, out);
+            for (; c < channels && channels >= 4 && count <= 255; c += 4) { /* the last four overlap those before */
+                const int32_t at = c + 4 > channels ? channels - 4 : c;
+                four_means(pool, in + at, &window, count, out + at);
             }
 #endif
             for (; c < channels; c++) {
@@ -56,7 +56,7 @@ void kws_average_pool_s8(const kws_pool *pool, const int8_t *in, int8_t *out) {
                         sum += *from;
                     }
                 }
-                *out++ = mean_of(pool, sum, count);
+                out[c] = mean_of(pool, sum, count);
             }
         }
     }

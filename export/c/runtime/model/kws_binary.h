@@ -13,7 +13,10 @@ typedef struct {
 
 /* ADD and SUB. `proven`: q = saturate8((a * factor_a + b * factor_b + constant) >> shift), proven equal to TFLite's three
  * roundings for all 65,536 pairs when the sources were generated. Otherwise those three roundings themselves:
- * each input (q - zero_point) << 20 times its multiplier, their sum (difference: `sign_b` is -1) times the output's. */
+ * each input (q - zero_point) << 20 times its multiplier, their sum (difference: `sign_b` is -1) times the output's. The
+ * shift is KWS_SUM_SHIFT where that can be proven: as a number it is part of an instruction. */
+#define KWS_SUM_SHIFT 21
+
 typedef struct {
     kws_loops loops;
     uint8_t proven;

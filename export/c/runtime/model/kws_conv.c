@@ -42,6 +42,7 @@ void kws_conv_s8(const kws_conv *conv, const int8_t *in, int8_t *out, kws_lane *
     const uint32_t taps = (uint32_t)conv->kernel_h * conv->kernel_w * conv->in_c;
     const uint32_t length = (taps + KWS_PATCH_ALIGN - 1) / KWS_PATCH_ALIGN * KWS_PATCH_ALIGN;
     const int32_t row = (int32_t)conv->in_w * conv->in_c;
+    uint32_t room = (uint32_t)conv->out_h * conv->out_w * conv->out_c;
     for (uint32_t k = taps; k < length; k++) {
         patch[k] = 0;
     }
@@ -58,8 +59,9 @@ void kws_conv_s8(const kws_conv *conv, const int8_t *in, int8_t *out, kws_lane *
             } else {
                 gather(conv, in, y, x, patch);
             }
-            kws_conv_position(conv, here, length, out);
+            kws_conv_position(conv, here, length, out, room);
             out += conv->out_c;
+            room -= conv->out_c;
         }
     }
 }

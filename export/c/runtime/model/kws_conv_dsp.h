@@ -148,23 +148,26 @@ static __attribute__((naked, noinline, unused)) void kws_tiles_line(kws_tiles *t
     __asm__ volatile(KWS_TILES_BODY(KWS_BELOW_ZERO));
 }
 
-/* All channels at one position. */
-static inline void kws_conv_position(const kws_conv *conv, const kws_lane *patch, uint32_t length, int8_t *out) {
+/* All channels at one position. `room`: bytes from `out` to the output's end. A last tile of fewer than four channels writes
+ * over the next position's first outputs, which come later, where there is room for it. */
+static inline void kws_conv_position(const kws_conv *conv, const kws_lane *patch, uint32_t length, int8_t *out,
+                                     uint32_t room) {
     const kws_output *const output = &conv->output;
     const kws_lane *const end = patch + length;
     const int32_t *weights = conv->weights;
     const int32_t channels = conv->out_c;
+    const uint32_t all = ((uint32_t)channels + 3) / 4, whole = room >= 4 * all ? all : (uint32_t)channels / 4;
     int32_t c = 0;
-    if (kws_is_line(output) && channels >= 4) {
-        kws_tiles tiles = {patch, output->first, output->multiplier, output->third, output->center, out,
-                           (uint32_t)channels / 4, weights, end};
+    if (kws_is_line(output) && whole) {
+        kws_tiles tiles = {patch, output->first, output->multiplier, output->third, output->center, out, whole, weights,
+                           end};
         if (output->form == KWS_RISING) {
             kws_tiles_rising(&tiles);
         } else {
             kws_tiles_line(&tiles);
         }
         weights = tiles.weights;
-        c = channels & ~3;
+        c = (int32_t)(4 * whole);
     }
     for (; c < channels; c += 4) {
         int32_t acc[4] = {0, 0, 0, 0};

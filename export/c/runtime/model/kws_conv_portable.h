@@ -13,7 +13,9 @@ static inline kws_lane kws_lane_of(int8_t value, const kws_output *output) {
 }
 
 /* All channels at one position. */
-static inline void kws_conv_position(const kws_conv *conv, const kws_lane *patch, uint32_t length, int8_t *out) {
+static inline void kws_conv_position(const kws_conv *conv, const kws_lane *patch, uint32_t length, int8_t *out,
+                                     uint32_t room) {
+    (void)room;
     const int8_t *weight = conv->weights;
     for (int32_t c = 0; c < conv->out_c; c++) {
         int32_t acc = 0;

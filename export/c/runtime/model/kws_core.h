@@ -114,16 +114,20 @@ static inline int8_t kws_saturate8(int32_t x) {
 #endif
 }
 
-/* saturate8(x >> 12) */
-static inline int8_t kws_saturate_line(int32_t x) {
-#if KWS_DSP || KWS_HELIUM
-    int32_t result;
-    __asm__("ssat %0, #8, %1, asr #12" : "=r"(result) : "r"(x));
-    return (int8_t)result;
+/* saturate8(x >> shift) for a shift that is a number here: one instruction where the core saturates. */
+#if !KWS_PORTABLE && defined(__GNUC__) && defined(__ARM_FEATURE_SAT)
+#define KWS_SATURATE(name, shift)                                          \
+    static inline int8_t name(int32_t x) {                                 \
+        int32_t result;                                                    \
+        __asm__("ssat %0, #8, %1, asr #" #shift : "=r"(result) : "r"(x));  \
+        return (int8_t)result;                                             \
+    }
 #else
-    return kws_clamp(x >> 12, -128, 127);
+#define KWS_SATURATE(name, shift) \
+    static inline int8_t name(int32_t x) { return kws_clamp(x >> (shift), -128, 127); }
 #endif
-}
+
+KWS_SATURATE(kws_saturate_line, 12)
 
 /* The lines, from u = acc * 2^10 + first. */
 static inline int8_t kws_rising(int32_t u, int32_t multiplier, int32_t center) {

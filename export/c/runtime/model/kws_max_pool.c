@@ -34,12 +34,13 @@ static inline void four_largest(const kws_pool *pool, const int8_t *in, const kw
 void kws_max_pool_s8(const kws_pool *pool, const int8_t *in, int8_t *out) {
     const int32_t channels = pool->channels, row = pool->in_w * channels;
     for (int32_t y = 0; y < pool->out_h; y++) {
-        for (int32_t x = 0; x < pool->out_w; x++) {
+        for (int32_t x = 0; x < pool->out_w; x++, out += channels) {
             const kws_window window = kws_window_at(pool, y, x);
             int32_t c = 0;
 #if KWS_DSP
-            for (; c + 4 <= channels; c += 4, out += 4) {
-                four_largest(pool, in + c, &window, out);
+            for (; c < channels && channels >= 4; c += 4) { /* the last four overlap those before */
+                const int32_t at = c + 4 > channels ? channels - 4 : c;
+                four_largest(pool, in + at, &window, out + at);
             }
 #endif
             for (; c < channels; c++) {
@@ -50,7 +51,7 @@ void kws_max_pool_s8(const kws_pool *pool, const int8_t *in, int8_t *out) {
                         largest = *from > largest ? *from : largest;
                     }
                 }
-                *out++ = kws_clamp(largest, pool->minimum, pool->maximum);
+                out[c] = kws_clamp(largest, pool->minimum, pool->maximum);
             }
         }
     }

@@ -4,25 +4,27 @@
 #if KWS_HELIUM
 #include "kws_sum_helium.h"
 #else
+KWS_SATURATE(saturate_sum, 21) /* KWS_SUM_SHIFT as a number */
+
 /* n elements in a row; step_a and step_b are 0 or 1. */
 static void proven(const kws_sum *sum, const int8_t *a, const int8_t *b, int8_t *out, uint32_t n, uint32_t step_a,
                    uint32_t step_b) {
     const int32_t factor_a = sum->factor_a, factor_b = sum->factor_b, constant = sum->constant;
     const int shift = sum->shift;
-    if (step_a && step_b) {
+    if (step_a && step_b && shift == KWS_SUM_SHIFT) {
         for (; n >= 4; n -= 4, a += 4, b += 4, out += 4) { /* reads before it writes: out may be a or b */
-            const int32_t q0 = a[0] * factor_a + b[0] * factor_b + constant;
-            const int32_t q1 = a[1] * factor_a + b[1] * factor_b + constant;
-            const int32_t q2 = a[2] * factor_a + b[2] * factor_b + constant;
-            const int32_t q3 = a[3] * factor_a + b[3] * factor_b + constant;
-            out[0] = kws_saturate8(q0 >> shift);
-            out[1] = kws_saturate8(q1 >> shift);
-            out[2] = kws_saturate8(q2 >> shift);
-            out[3] = kws_saturate8(q3 >> shift);
+            const int32_t q0 = constant + a[0] * factor_a + b[0] * factor_b;
+            const int32_t q1 = constant + a[1] * factor_a + b[1] * factor_b;
+            const int32_t q2 = constant + a[2] * factor_a + b[2] * factor_b;
+            const int32_t q3 = constant + a[3] * factor_a + b[3] * factor_b;
+            out[0] = saturate_sum(q0);
+            out[1] = saturate_sum(q1);
+            out[2] = saturate_sum(q2);
+            out[3] = saturate_sum(q3);
         }
     }
     for (; n; n--, a += step_a, b += step_b) {
-        *out++ = kws_saturate8((*a * factor_a + *b * factor_b + constant) >> shift);
+        *out++ = kws_saturate8((constant + *a * factor_a + *b * factor_b) >> shift);
     }
 }
 #endif
