@@ -9,14 +9,14 @@ from kws_dendrite.report.trials import TrialPoint, accuracy_range
 from kws_dendrite.report.wording import count, duration, percent, percent_range, plain, tick, title
 
 
-def front_chart(points: Sequence[TrialPoint], width: int, height: int, classes: str, chosen: int | None) -> str:
+def front_chart(points: Sequence[TrialPoint], width: int, height: int, classes: str, chosen: str | None) -> str:
     """One SVG of all trials. Text is 13 units high, so draw it near the width at which it will be shown.
 
     Args:
         points: with the fronts marked; at least one.
         width, height: of the drawing.
         classes: CSS classes of the svg element.
-        chosen: number of the trial to ring.
+        chosen: key of the net to ring.
     """
     sizes = [point.size for point in points]
     across = Scale(*padded_log(min(sizes), max(sizes)), start=52, end=width - 14, log=True)
@@ -26,7 +26,7 @@ def front_chart(points: Sequence[TrialPoint], width: int, height: int, classes: 
     parts += [_arm(points, arm, index, across, up) for index, arm in enumerate(arms)]
     # Front points last, on top; the keyboard walks them all by size.
     ordered = sorted(points, key=lambda p: (p.arm_front, p.size, p.number))
-    parts += [_point(point, arms.index(point.arm), across, up, point.number == chosen) for point in ordered]
+    parts += [_point(point, arms.index(point.arm), across, up, point.key == chosen) for point in ordered]
     axis = points[0].axis
     held = axis[0].lower() + axis[1:]
     label = f"{len(points)} trials: {held} against validation accuracy. Arrow keys move between trials."
@@ -73,7 +73,7 @@ def _point(point: TrialPoint, index: int, across: Scale, up: Scale, chosen: bool
     kind = "onfront" if point.arm_front else "behind"
     ring = '<circle class="ring" r="10.5"/>' if chosen else ""
     return (
-        f'<g class="point a{index % 6} {kind}" data-arm="{index}" data-trial="{point.number}" tabindex="-1" role="img" '
+        f'<g class="point a{index % 6} {kind}" data-arm="{index}" data-trial="{point.key}" tabindex="-1" role="img" '
         f'aria-label="{escape(spoken(point))}" transform="translate({x} {y})">'
         f'<circle class="hit" r="12"/>{ring}<path class="mark" d="{marker(index)}"/></g>'
     )
@@ -83,7 +83,8 @@ def spoken(point: TrialPoint) -> str:
     """A point in one sentence, for those who hear the chart."""
     held = "" if point.held is None else f"{point.axis} {tick(point.held)}, "
     size = f"{held}{point.parameters:,} parameters"
-    words = f"Trial {point.number}, {point.arm}: {size}, accuracy {percent(point.accuracy)}"
+    grown = "" if not point.dendrites else f" with {point.dendrites} dendrite{'s' * (point.dendrites > 1)} a neuron"
+    words = f"Trial {point.number}, {point.arm}{grown}: {size}, accuracy {percent(point.accuracy)}"
     return words + (f" ({percent_range(point.interval)})" if point.interval else "")
 
 
@@ -96,7 +97,7 @@ def legend(points: Sequence[TrialPoint]) -> str:
             f'<button type="button" class="key a{index % 6}" data-arm="{index}" aria-pressed="true">'
             f'<svg class="swatch" viewBox="-8 -8 16 16" aria-hidden="true">'
             f'<path class="mark" d="{marker(index)}"/></svg>'
-            f"{escape(arm)} <small>{len(own)} trials</small></button>"
+            f"{escape(arm)} <small>{len({point.number for point in own})} trials</small></button>"
         )
     return f'<div class="legend" role="group" aria-label="Arms shown">{"".join(items)}</div>'
 
@@ -112,6 +113,8 @@ def trial_facts(point: TrialPoint, chosen: bool = False) -> dict[str, Any]:
     ]
     if point.held is not None:
         rows.insert(0, [point.axis, tick(point.held)])
+    if point.dendrites is not None:
+        rows.insert(0, ["Dendrites a neuron", str(point.dendrites)])
     if seeds > 1:
         rows.append(["Each seed", ", ".join(f"{100 * value:.1f}" for value in point.members)])
     if point.macs is not None:

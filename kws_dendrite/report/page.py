@@ -119,7 +119,7 @@ def _missing(command: str) -> str:
 
 def _facts(results: RunResults) -> dict[str, Any]:
     return {
-        "trials": {str(p.number): front_chart.trial_facts(p, p is results.chosen) for p in results.trials},
+        "trials": {p.key: front_chart.trial_facts(p, p is results.chosen) for p in results.trials},
         "curves": curves.curve_facts(results.history) if results.history else None,
     }
 

@@ -30,7 +30,7 @@
   // A trial, told: what became of it, its nets, its curve, what was drawn for it.
   const nets = (trial) => {
     const table = make("table", undefined, "nets"), head = make("tr");
-    for (const name of ["dendrites", ...(facts.held ? [facts.held] : []), "parameters", "accuracy", "95 % over seeds", ""]) {
+    for (const name of ["dendrites", ...(facts.held ? [facts.held] : []), "parameters", "accuracy", "95 %"]) {
       const cell = make("th", name);
       cell.scope = "col";
       head.append(cell);
@@ -39,8 +39,9 @@
     for (const index of trial.spots) {
       const spot = spots[index], row = make("tr");
       row.dataset.spot = index;
-      const cells = [spot.d, ...(facts.held ? [spot.z] : []), spot.p, spot.a, spot.i, spot.f];
+      const cells = [spot.d, ...(facts.held ? [spot.z] : []), spot.p, spot.a, spot.i];
       row.append(...cells.map((words) => make("td", words)));
+      if (spot.f) row.cells[0].prepend(make("span", spot.f === "front" ? "★ " : "☆ ", "star"));
       body.append(row);
     }
     const top = make("thead");
@@ -48,6 +49,9 @@
     table.append(top, body);
     const scroll = make("div", undefined, "scroll");
     scroll.append(table);
+    const stars = new Set(trial.spots.map((index) => spots[index].f).filter(Boolean));
+    const meaning = [...stars].map((words) => (words === "front" ? "★ on the front" : "☆ on the front of its arm")).join(", ");
+    if (meaning) scroll.append(make("p", meaning + "; intervals are over seeds", "stars"));
     return scroll;
   };
   const curve = (trial) => {
@@ -139,7 +143,7 @@
     if (trial.spots.length) parts.push(make("h4", trial.spots.length > 1 ? "Its nets" : "Its net"), nets(trial));
     if (trial.rows.length) parts.push(make("h4", "Trial"), pairs(trial.rows));
     for (const [name, rows] of trial.drawn) parts.push(make("h4", name), pairs(rows));
-    const box = make("div", undefined, "told a" + trial.arm % 6);
+    const box = make("div", undefined, "told");
     box.dataset.trial = trial.key;
     box.append(...parts);
     for (const part of box.querySelectorAll("[data-spot]")) part.classList.toggle("on", part.dataset.spot === String(spot));

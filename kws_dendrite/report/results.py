@@ -28,7 +28,7 @@ class RunResults:
     Attributes:
         folder: where it was read from.
         run: run.json.
-        trials: finished trials, fronts marked; `unfinished` counts the others.
+        trials: nets of the trials that ended, fronts marked; `unfinished` counts the other trials.
         model: model/model.json; `history` and `growth` are its parts.
         evaluation: evaluation.json.
         parity: export/parity.json; `hops` are its float steps, `quantised` its int8 artefacts.
@@ -54,12 +54,14 @@ class RunResults:
 
     @property
     def chosen(self) -> TrialPoint | None:
-        """The trial that run.json's "chosen" names, else the most accurate one on the front."""
+        """The net that run.json's "chosen" names, its trial's best where that says no dendrites; else the most accurate
+        one on the front."""
         stated = (self.run or {}).get("chosen")
-        stated = stated.get("number") if isinstance(stated, Mapping) else stated
-        for point in self.trials:
-            if point.number == stated:
-                return point
+        stated = stated if isinstance(stated, Mapping) else {"number": stated}
+        own = [point for point in self.trials if point.number == stated.get("number")]
+        exact = [point for point in own if point.dendrites == stated.get("dendrites", point.dendrites)]
+        if exact or own:
+            return max(exact or own, key=lambda p: (p.front, p.accuracy, -p.size))
         return max((p for p in self.trials if p.front), key=lambda p: (p.accuracy, -p.size), default=None)
 
 
@@ -88,7 +90,7 @@ def read_run(folder: Path | str) -> RunResults:
         folder=folder,
         run=run,
         trials=points,
-        unfinished=len(trials) - len(points),
+        unfinished=len({trial.get("number") for trial in trials} - {point.number for point in points}),
         model=model,
         history=tuple(records.epoch_from(entry, where) for entry in fields.mappings(model or {}, "history", where)),
         growth=tuple(records.growth_from(entry, where) for entry in fields.mappings(model or {}, "growth", where)),

@@ -136,7 +136,7 @@ def _short(value: float) -> str:
 
 def _aside(k: int, choices: int) -> float:
     """A little up or down, or lines that share a choice could not be told apart; the same for the same trial."""
-    return ((k * 7919) % 101 / 100 - 0.5) * 0.5 / choices
+    return ((k * 7919) % 101 / 100 - 0.5) * 0.3 / choices
 
 
 def _key(value: Any) -> str:

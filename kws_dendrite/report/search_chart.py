@@ -22,6 +22,14 @@ def arms_of(trials: Sequence[SearchTrial]) -> list[str]:
     return arm_order({trial.arm for trial in trials})
 
 
+def swatch(index: int) -> str:
+    """An arm's marker, beside its name."""
+    return (
+        f'<svg class="swatch a{index % 6}" viewBox="-8 -8 16 16" aria-hidden="true"><use class="mark" '
+        f'href="#m{index % len(MARKERS)}"/></svg>'
+    )
+
+
 def lower_edge(trials: Sequence[SearchTrial]) -> float:
     """Of the accuracy axis: all fronts are inside it, hopeless trials need not be."""
     spots = all_spots(trials)
@@ -126,7 +134,6 @@ def legend(trials: Sequence[SearchTrial]) -> str:
         own = sum(trial.arm == arm and bool(trial.spots) for trial in trials)
         items.append(
             f'<button type="button" class="key a{index % 6}" data-arm="{index}" aria-pressed="true">'
-            f'<svg class="swatch" viewBox="-8 -8 16 16" aria-hidden="true"><use class="mark" '
-            f'href="#m{index % len(MARKERS)}"/></svg>{escape(arm)} <small>{own} trials</small></button>'
+            f"{swatch(index)}{escape(arm)} <small>{own} trials</small></button>"
         )
     return f'<div class="legend" role="group" aria-label="Arms shown">{"".join(items)}</div>'

@@ -9,7 +9,6 @@ from string import Template
 from typing import Any
 
 from kws_dendrite import __version__
-from kws_dendrite.errors import DataError
 from kws_dendrite.evaluation.hypervolume import Reference, reference_of
 from kws_dendrite.output import write_text
 from kws_dendrite.report import search_tables
@@ -164,7 +163,7 @@ def _front(results: SearchResults, moment: Moment) -> str:
         return ""
     below = sum(spot.accuracy < lower_edge(trials) for spot in spots)
     edge = f" {below} nets below the picture stand on its lower edge." if below else ""
-    clips = mapping(results.data, "clips", "search.json").get("validation")
+    clips = results.settings.get("validation_clips") or mapping(results.data, "clips", "search.json").get("validation")
     on = f"{clips:,} validation clips. " if isinstance(clips, int) else ""
     by_loss = "The search made the validation loss small, and the front is by that. " if _by_loss(results) else ""
     front = the_front(trials)
@@ -174,7 +173,7 @@ def _front(results: SearchResults, moment: Moment) -> str:
         f"over the seeds; hollow marks are of trials that were stopped. {by_loss}The search chose by these clips, so "
         f"they flatter what it chose.{edge} Click a net, or walk with the arrow keys, to read its trial.</p>"
         f"{legend(trials)}"
-        f'<div class="split"><div class="charts">{front_chart(trials, 860, 600, "wide", label)}'
+        f'<div class="split"><div class="charts">{front_chart(trials, 860, 680, "wide", label)}'
         f'{front_chart(trials, 400, 400, "narrow", label)}</div><aside class="trial" id="trial" aria-live="polite">'
         '<p class="place">With script, the trial of the net that you click stands here.</p></aside></div>'
         f"<details><summary>The front as a table ({len(front)} nets)</summary>"
@@ -206,18 +205,17 @@ def _progress(results: SearchResults, moment: Moment) -> str:
 
 
 def reference(results: SearchResults) -> Reference | None:
-    """The rectangle of this search's hypervolumes: from its smallest net to its limit on the size, else past its
-    largest net; from the accuracy of a guess, where the number of classes is known, to 1."""
+    """The rectangle of this search's hypervolumes: from the smallest size that every arm has come to, to the limit on
+    the size, else past the largest net; from the accuracy of a guess, where the number of classes is known, to 1."""
     known = sizes(results.trials)
-    labels = results.data.get("labels")
+    if known is None:
+        return None
+    labels = results.settings.get("labels") or results.data.get("labels")
     guess = 1 / len(labels) if isinstance(labels, list) and len(labels) > 1 else 0.0
     objective = results.settings.get("objective")
     name = str(objective.get("name") if isinstance(objective, Mapping) else objective or "params").partition(":")[0]
     limit = mapping(results.settings, "limits", "search.json").get(f"max_{name}")
-    try:
-        return reference_of(known, guess, float(limit) if isinstance(limit, int | float) else None)
-    except DataError:
-        return None
+    return reference_of(known, guess, float(limit) if isinstance(limit, int | float) else None)
 
 
 def _hypervolume(results: SearchResults) -> str:
@@ -229,7 +227,8 @@ def _hypervolume(results: SearchResults) -> str:
         f"<h3>Hypervolume of each arm's front</h3><p class=lead>The share that the front dominates of the rectangle "
         f"from {tick(box.smallest)} to {tick(box.largest)} ({escape(results.plan.label)}, log scale) and from "
         f"{percent(box.accuracy)} to 100 % validation accuracy; the reference point is {tick(box.largest)} at "
-        f"{percent(box.accuracy)}. Stopped trials count with the nets that they had.</p>{drawn}"
+        f"{percent(box.accuracy)}. It begins at the smallest size that every arm has come to; a smaller net counts "
+        f"as of that size. Stopped trials count with the nets that they had.</p>{drawn}"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from kws_dendrite.evaluation.hypervolume import Dominated, Reference
-from kws_dendrite.report.search_chart import arms_of
+from kws_dendrite.report.search_chart import arms_of, swatch
 from kws_dendrite.report.search_summary import counts, worked
 from kws_dendrite.report.search_trials import COUNTED, ENDED, SearchTrial
 from kws_dendrite.report.svg import Scale, line, padded, text
@@ -62,7 +62,7 @@ def hypervolume_charts(trials: Sequence[SearchTrial], reference: Reference) -> s
         heading = "Over time, while any trial ran"
         pictures.append(_chart(found, arms, heading, "Hours", [growth.hours for growth in found]))
     rows = "".join(
-        f'<tr><th scope="row">{escape(g.arm)}</th><td class="n">{g.trials[-1]}</td>'
+        f'<tr><th scope="row">{swatch(arms.index(g.arm))} {escape(g.arm)}</th><td class="n">{g.trials[-1]}</td>'
         f'<td class="n">{g.values[-1]:.3f}</td><td class="n">{_reached(g, 0.99)}</td></tr>'
         for g in found
     )
@@ -140,8 +140,7 @@ def states_table(trials: Sequence[SearchTrial], planned: Mapping[str, int] | Non
             place += width
         cells = "".join(f'<td class="n">{found[state]:,}</td>' for state in (*NAMES, "skipped"))
         rows.append(
-            f'<tr><th scope="row"><svg class="swatch a{index % 6}" viewBox="-8 -8 16 16" aria-hidden="true">'
-            f'<use class="mark" href="#m{index % 6}"/></svg> {escape(arm)}</th>'
+            f'<tr><th scope="row">{swatch(index)} {escape(arm)}</th>'
             f'<td><svg class="statebar" viewBox="0 0 300 14" preserveAspectRatio="none" role="img" '
             f'aria-label="{escape(arm)} by state">{bars}</svg></td>{cells}</tr>'
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kws_dendrite.report.fields import mapping, number
-from kws_dendrite.report.search_trials import COUNTED, ENDED, STATES, SearchTrial, Spot, all_spots
+from kws_dendrite.report.search_trials import COUNTED, ENDED, STATES, SearchTrial, Spot
 from kws_dendrite.report.svg import log_ticks
 from kws_dendrite.report.trials import PARAMETERS
 from kws_dendrite.report.wording import tick
@@ -218,7 +218,22 @@ def worked(trials: Sequence[SearchTrial]) -> dict[str, float]:
     return found
 
 
-def sizes(trials: Sequence[SearchTrial]) -> list[float]:
-    """Of every spot that may be on a front."""
-    counted = [trial for trial in trials if trial.state in COUNTED]
-    return [spot.size for spot in all_spots(counted)]
+FEW = 5  # trials of an arm by which it says something of the sizes that it comes to
+
+
+def sizes(trials: Sequence[SearchTrial]) -> tuple[float, float] | None:
+    """The smallest size that every arm has come to, and the largest of any; None without a net.
+
+    An arm that happened upon a net smaller than all others would else lead by that alone: below the smallest common
+    size nothing can be compared. Arms with few trials yet are not asked.
+    """
+    least: dict[str, list[float]] = {}
+    largest = 0.0
+    for trial in trials:
+        if trial.state in COUNTED and trial.spots:
+            least.setdefault(trial.arm, []).append(min(spot.size for spot in trial.spots))
+            largest = max(largest, *(spot.size for spot in trial.spots))
+    if not least:
+        return None
+    known = [min(found) for found in least.values() if len(found) >= FEW]
+    return max(known) if known else min(min(found) for found in least.values()), largest

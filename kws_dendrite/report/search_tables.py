@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from kws_dendrite.report.search_axes import best_spot
-from kws_dendrite.report.search_chart import arms_of
+from kws_dendrite.report.search_chart import arms_of, swatch
 from kws_dendrite.report.search_summary import Bin, Saving, reasons
 from kws_dendrite.report.search_trials import SearchTrial, Spot
 from kws_dendrite.report.tables import scrolled
@@ -18,14 +18,6 @@ ROWS = 12  # parameters that stand open
 def link(trial: str, place: int) -> str:
     """A trial's name that opens it; plain text without script."""
     return f'<button type="button" class="open" data-open="{place}">{escape(trial)}</button>'
-
-
-def swatch(index: int) -> str:
-    """An arm's marker."""
-    return (
-        f'<svg class="swatch a{index % 6}" viewBox="-8 -8 16 16" aria-hidden="true">'
-        f'<use class="mark" href="#m{index % 6}"/></svg>'
-    )
 
 
 def _table(label: str, heads: Sequence[tuple[str, bool]], rows: Sequence[str], classes: str = "") -> str:

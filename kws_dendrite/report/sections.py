@@ -93,12 +93,13 @@ def front(results: RunResults) -> str:
     points = results.trials
     if not points:
         return ""
-    chosen = results.chosen.number if results.chosen else None
+    chosen = results.chosen.key if results.chosen else None
     left_out = f"; {results.unfinished} without a result are left out" if results.unfinished else ""
     stated = [
         {
             "trial": p.number,
             "arm": p.arm,
+            **({} if p.dendrites is None else {"dendrites": p.dendrites}),
             **({} if p.held is None else {p.axis: tick(p.held)}),
             "parameters": p.parameters,
             "MACs": p.macs,
@@ -117,7 +118,7 @@ def front(results: RunResults) -> str:
         f"{front_chart.front_chart(points, 780, 540, 'wide', chosen)}"
         f"{front_chart.front_chart(points, 400, 380, 'narrow', chosen)}</div>"
         f'<aside class="trial" id="trial" aria-live="polite">{_panel(results)}</aside></div>'
-        f"<details><summary>The front as a table ({len(stated)} trials)</summary>"
+        f"<details><summary>The front as a table ({len(stated)} nets)</summary>"
         f"{tables.records_table(stated)}</details>"
     )
 

@@ -22,6 +22,9 @@ def front_table(trials: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=f"Front, validation accuracy (P = {max(1, seeds)})", title_justify="left")
     table.add_column("trial", justify="right")
     table.add_column("arm")
+    grown = any(point.dendrites is not None for point in points)
+    if grown:
+        table.add_column("dendrites", justify="right")
     held = next((point.axis for point in points if point.held is not None), None)
     if held:
         table.add_column(escape(held), justify="right")
@@ -33,6 +36,7 @@ def front_table(trials: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             str(point.number),
             escape(point.arm),
+            *(["" if point.dendrites is None else str(point.dendrites)] if grown else []),
             *([tick(point.held)] if held else []),
             count(point.parameters),
             count(point.macs),

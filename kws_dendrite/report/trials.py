@@ -6,16 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kws_dendrite.evaluation.statistics import Interval, t_interval
-from kws_dendrite.report.fields import mapping, number, numbers, whole
+from kws_dendrite.report.fields import mapping, mappings, number, numbers, whole
 from kws_dendrite.report.svg import padded
 
 PARAMETERS = "Folded parameters"
+ENDED = ("complete", "stopped")  # with nets that count
 LEAST = 1e-6  # of a logarithmic axis
 
 
 @dataclass(frozen=True)
 class TrialPoint:
-    """One finished trial of the search.
+    """One net of a trial that ended.
 
     Attributes:
         number: the trial's number in its study.
@@ -31,6 +32,7 @@ class TrialPoint:
         arm_front: the same among the trials of its own arm.
         held: what the search held against accuracy where that was not the parameters.
         axis: what that is, for an axis.
+        dendrites: a neuron has in it; None where the search did not say.
     """
 
     number: int
@@ -46,6 +48,12 @@ class TrialPoint:
     arm_front: bool = False
     held: float | None = None
     axis: str = PARAMETERS
+    dendrites: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Its name among all nets: the trial's number, and the dendrites if there are any."""
+        return f"{self.number}-{self.dendrites}" if self.dendrites else f"{self.number}"
 
     @property
     def size(self) -> float:
@@ -54,20 +62,30 @@ class TrialPoint:
 
 
 def points_from_trials(trials: Sequence[Mapping[str, Any]], where: str = "trials") -> tuple[TrialPoint, ...]:
-    """The finished trials of a search/trials.json, by number, with the fronts marked.
+    """The nets of a search/trials.json, by number and dendrites, with the fronts marked.
 
-    A trial without an accuracy or a parameter count (pruned, failed, still running) is left out. A trial may carry
+    A trial that ended has one for each number of dendrites that it passed through (its "points"), or is one itself; a
+    trial without an accuracy or a parameter count (skipped, failed, still running) is left out. A trial may carry
     "front" itself; then its word is taken for the front over all arms.
     """
     points = []
     for record in trials:
-        accuracy = number(record, "validation_accuracy", where)
-        parameters = number(record, "parameters", where)
-        if accuracy is None or parameters is None or str(record.get("state") or "complete").lower() != "complete":
+        if str(record.get("state") or "complete").lower() in ENDED:
+            points += _points(record, where)
+    points.sort(key=lambda point: (point.number, point.dendrites or 0))
+    stated = {record.get("number") for record in trials if record.get("front") is True}
+    return mark_fronts(points, stated or None)
+
+
+def _points(record: Mapping[str, Any], where: str) -> list[TrialPoint]:
+    objective = mapping(record, "objective", where)
+    found = []
+    for point in mappings(record, "points", where) or [{**record, "value": objective.get("value")}]:
+        accuracy, parameters = number(point, "validation_accuracy", where), number(point, "parameters", where)
+        if accuracy is None or parameters is None:
             continue
-        members = numbers(record, "validation_accuracy_members", where)
-        objective = mapping(record, "objective", where)
-        points.append(
+        members = numbers(point, "validation_accuracy_members", where)
+        found.append(
             TrialPoint(
                 number=int(number(record, "number", where) or 0),
                 arm=str(record.get("arm") or "trials"),
@@ -75,32 +93,31 @@ def points_from_trials(trials: Sequence[Mapping[str, Any]], where: str = "trials
                 accuracy=accuracy,
                 members=members,
                 interval=unit_interval(members),
-                macs=whole(number(record, "macs", where)),
+                macs=whole(number(point, "macs", where)),
                 settings=mapping(record, "params", where),
                 seconds=number(record, "seconds", where),
-                held=number(objective, "value", where),
+                held=number(point, "value", where) if objective else None,
                 axis=str(objective.get("label") or PARAMETERS),
+                dendrites=whole(number(point, "dendrites", where)),
             )
         )
-    points.sort(key=lambda point: point.number)
-    stated = {record.get("number") for record in trials if record.get("front") is True}
-    return mark_fronts(points, stated or None)
+    return found
 
 
 def mark_fronts(points: Sequence[TrialPoint], stated: set[Any] | None = None) -> tuple[TrialPoint, ...]:
-    """The points with `front` (by the numbers in `stated`, else worked out) and `arm_front` set."""
-    overall = stated if stated is not None else _undominated(points)
+    """The points with `front` (by the trials' numbers in `stated`, else worked out) and `arm_front` set."""
+    overall = {point.key for point in points if point.number in stated} if stated is not None else _undominated(points)
     by_arm = set()
     for arm in {point.arm for point in points}:
         by_arm |= _undominated([point for point in points if point.arm == arm])
-    return tuple(replace(p, front=p.number in overall, arm_front=p.number in by_arm) for p in points)
+    return tuple(replace(p, front=p.key in overall, arm_front=p.key in by_arm) for p in points)
 
 
-def _undominated(points: Sequence[TrialPoint]) -> set[int]:
+def _undominated(points: Sequence[TrialPoint]) -> set[str]:
     kept, best = set(), -math.inf
-    for point in sorted(points, key=lambda p: (p.size, -p.accuracy, p.number)):
+    for point in sorted(points, key=lambda p: (p.size, -p.accuracy, p.number, p.dendrites or 0)):
         if point.accuracy > best:
-            kept.add(point.number)
+            kept.add(point.key)
             best = point.accuracy
     return kept
 
@@ -120,7 +137,9 @@ def subtitle(points: Sequence[TrialPoint], clips: int | None, split: str) -> str
     parts = [f"{clips:,} {split} clips" if clips else f"{split} clips", f"{stated} seed{'s' * (seeds[-1] > 1)} a trial"]
     if any(point.interval for point in points):
         parts.append("bars: 95 % t interval over seeds")
-    return ", ".join([*parts, f"{len(points)} trial{'s' * (len(points) > 1)}"])
+    trials = len({point.number for point in points})
+    nets = f", {len(points)} nets" if len(points) > trials else ""
+    return ", ".join([*parts, f"{trials} trial{'s' * (trials > 1)}{nets}"])
 
 
 def accuracy_range(points: Sequence[TrialPoint]) -> tuple[float, float]:

@@ -100,3 +100,18 @@ def test_no_run_folder(tmp_path, run_folder):
     run_folder.mkdir()
     with pytest.raises(DataError, match="no results"):
         read_run(run_folder)
+
+
+def test_the_choice_is_a_net_of_its_trial(run_folder):
+    def net(accuracy, parameters, dendrites):
+        return {"validation_accuracy": accuracy, "parameters": parameters, "dendrites": dendrites}
+
+    trials = [{"number": 4, "arm": "growth", "state": "complete", "points": [net(0.8, 100, 0), net(0.9, 150, 1)]}]
+    trials.append({"number": 5, "arm": "plain", "state": "skipped", "points": []})
+    (run_folder / "search/trials.json").write_text(json.dumps(trials))
+    for stated, key in (({"number": 4, "dendrites": 0}, "4"), ({"number": 4, "dendrites": 1}, "4-1"), (4, "4-1")):
+        run = json.loads((run_folder / "run.json").read_text()) | {"chosen": stated}
+        (run_folder / "run.json").write_text(json.dumps(run))
+        results = read_run(run_folder)
+        assert results.chosen.key == key
+        assert (len(results.trials), results.unfinished) == (2, 1)

@@ -5,7 +5,7 @@ from run_folder import trials as made_trials
 
 from kws_dendrite.errors import DataError
 from kws_dendrite.evaluation import t_interval
-from kws_dendrite.report.trials import points_from_trials
+from kws_dendrite.report.trials import points_from_trials, subtitle
 
 
 def trial(number, parameters, accuracy, arm="plain", **more):
@@ -67,3 +67,25 @@ def test_one_seed_has_no_interval_and_intervals_stay_inside():
 def test_a_wrong_type_names_the_file_and_field():
     with pytest.raises(DataError, match=r'trials\.json: "parameters" should be a number'):
         points_from_trials([trial(0, "many", 0.9)], "x/trials.json")
+
+
+def net(accuracy, parameters, dendrites):
+    return {"validation_accuracy": accuracy, "parameters": parameters, "dendrites": dendrites, "value": parameters}
+
+
+def test_every_number_of_dendrites_is_a_net_of_its_own():
+    points = points_from_trials([
+        trial(0, 150, 0.9, "growth", points=[net(0.8, 100, 0), net(0.79, 120, 1), net(0.9, 150, 2)], state="complete"),
+        trial(1, 130, 0.85, points=[net(0.85, 130, 0)], state="complete"),
+        trial(2, 90, 0.7, points=[net(0.7, 90, 0)], state="stopped"),
+        trial(3, 80, 0.99, points=[net(0.99, 80, 0)], state="failed"),
+    ])  # fmt: skip
+    assert [p.key for p in points] == ["0", "0-1", "0-2", "1", "2"]
+    assert [p.key for p in points if p.front] == ["0", "0-2", "1", "2"]
+    assert subtitle(points, None, "validation").endswith("3 trials, 5 nets")
+
+
+def test_a_nets_own_cost_counts_where_it_is_not_the_parameters():
+    record = trial(0, 150, 0.9, objective={"label": "RAM", "value": 4000}, points=[net(0.8, 100, 0) | {"value": 3000}])
+    (point,) = points_from_trials([record])
+    assert (point.held, point.axis, point.parameters) == (3000, "RAM", 100)
