@@ -92,7 +92,7 @@ def run(
                     "settings": _settings(choice, plan, epochs, members, max_params),
                     "data": bank.summary,
                     "synthetic": bool(bank.summary.get("synthetic")),
-                    "chosen": picked.number,
+                    "chosen": {"number": picked.number, "dendrites": picked.dendrites},
                     "versions": _versions(),
                     "seconds": clock.seconds,
                 },
