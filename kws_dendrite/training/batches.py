@@ -1,6 +1,6 @@
 """Batches for a population: every member meets the clips in an order of its own, drawn from its own generator."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,10 +18,13 @@ CURVES = 3  # of half a period, a whole one and one and a half over the bands: a
 class PopulationBatches:
     """An endless supply of epochs of (features (P, B, T, F), labels (P, B)).
 
-    Member p's draws depend on (seed, p) alone: a population of five holds the population of three.
+    Member p's draws depend on (seed, p) alone: a population of five holds the population of three. With `draws`,
+    (P,), they depend on (seed, draws[p]).
     """
 
-    def __init__(self, bank: FeatureBank, config: TrainConfig, members: int, seed: int) -> None:
+    def __init__(
+        self, bank: FeatureBank, config: TrainConfig, members: int, seed: int, draws: Sequence[int] | None = None
+    ) -> None:
         A, N, T, F = bank.train.shape
         if config.time_mask >= T or config.frequency_mask >= F:
             raise ConfigError(
@@ -39,7 +42,8 @@ class PopulationBatches:
         self.batch_size = min(config.batch_size, N)
         self.teacher = _teacher(bank, config)
         self.expected = _expected_draws(bank, config.word_balance)
-        self.generators = [np.random.default_rng([seed, p]) for p in range(members)]
+        draws = range(members) if draws is None else draws
+        self.generators = [np.random.default_rng([seed, p]) for p in draws]
         self.masks = MaskConfig(
             time_masks=1 if config.time_mask else 0,
             time_width=config.time_mask,
@@ -47,8 +51,8 @@ class PopulationBatches:
             frequency_width=config.frequency_mask,
             fill_mean=True,
         )
-        self.mask_generators = [torch.Generator().manual_seed(_mask_seed(seed, p)) for p in range(members)]
-        self.lever_generators = [np.random.default_rng([seed, p, 2]) for p in range(members)]  # default: unused
+        self.mask_generators = [torch.Generator().manual_seed(_mask_seed(seed, p)) for p in draws]
+        self.lever_generators = [np.random.default_rng([seed, p, 2]) for p in draws]  # default: unused
 
     def __len__(self) -> int:
         """Steps an epoch; the last, smaller batch is left out (another order brings its clips next time)."""

@@ -19,8 +19,9 @@ from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.training.allocator import keep_freed_memory
 from kws_dendrite.training.batches import PopulationBatches
 from kws_dendrite.training.config import TrainConfig
-from kws_dendrite.training.loop import ADAM_BETAS, EpochRecord, Progress
+from kws_dendrite.training.loop import EpochRecord, Progress
 from kws_dendrite.training.quantised import QuantisedGraph
+from kws_dendrite.training.rates import ADAM_BETAS
 from kws_dendrite.training.targets import cross_entropy
 
 LEARNING_RATE = 1e-3  # in parts of a tensor's own size a step: the net stays the one it was

@@ -37,6 +37,7 @@ from kws_dendrite.training.loop import (
     predict,
     train_cycle,
 )
+from kws_dendrite.training.rates import Rates
 from kws_dendrite.training.stages import GrowthStep, Stage, TrainResult
 
 CALIBRATION_BATCHES = 2  # of 128 clips: a neuron's mean and deviation to a few percent
@@ -57,6 +58,7 @@ def train(
     on_growth: Callable[[GrowthStep], None] = lambda step: None,
     on_stage: Callable[[Stage], None] | None = None,
     stop: Stop | None = None,
+    rates: Rates | None = None,
 ) -> TrainResult:
     """Train a population, with or without dendrites.
 
@@ -70,10 +72,16 @@ def train(
         seed: of batch order, dropout and candidates; the same seed gives the same weights.
         on_stage: sees every net that training passes through, the last one too.
         stop: asked after every epoch and every stage.
+        rates: members' own learning rates and the like, without growth: a growth step is kept or not for all of them.
 
     Raises:
+        ConfigError: `rates` with growth, or of another number of members.
         DivergenceError: a loss that is not finite in a plain cycle; a growth step that diverges is a rejected one.
     """
+    if rates is not None and growth is not None:
+        raise ConfigError(
+            "a growth step is kept or not for all members at once: train without growth, or without rates"
+        )
     fit_statistics(model, bank)
     from_start = growth is not None and growth.insertion == "start"
     steps = growth.dendrites if growth and not from_start else restarts
@@ -83,9 +91,8 @@ def train(
         for number in range(1, growth.dendrites + 1):
             report = grow_in_place(model, bank, config, growth, seed + STEP_SEED * number)
             first.append(GrowthStep(0, number, growth.mode, True, math.nan, None, report.scores, report.chosen))
-    cycle = train_cycle(
-        model, bank, replace(config, epochs=lengths[0]), seed, phase="cycle 1", progress=progress, stop=stop
-    )
+    first_config = replace(config, epochs=lengths[0])
+    cycle = train_cycle(model, bank, first_config, seed, phase="cycle 1", progress=progress, stop=stop, rates=rates)
     loss = _mean(cycle.best_loss)
     first = [replace(step, loss_before=loss, loss_after=loss) for step in first]  # there is no net before it
     result = TrainResult(
@@ -134,6 +141,7 @@ def train(
                 first_epoch=len(result.history),
                 progress=progress,
                 stop=stop,
+                rates=rates,
             )
             _extend(result, cycle)
             passed(step)

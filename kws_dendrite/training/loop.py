@@ -16,9 +16,8 @@ from kws_dendrite.training.allocator import keep_freed_memory
 from kws_dendrite.training.averaging import WeightAverage
 from kws_dendrite.training.batches import PopulationBatches
 from kws_dendrite.training.config import TrainConfig
+from kws_dendrite.training.rates import MemberAdamW, Rates, dropping
 from kws_dendrite.training.targets import Targets, cross_entropy, soft_loss
-
-ADAM_BETAS = (0.9, 0.99)  # at a high learning rate a shorter memory of squared gradients is the steadier one
 
 
 @dataclass(frozen=True)
@@ -100,33 +99,46 @@ def train_cycle(
     first_epoch: int = 0,
     progress: Progress | None = None,
     stop: Stop | None = None,
+    rates: Rates | None = None,
 ) -> CycleResult:
     """Train `model` in place over one cosine cycle; it ends with every member at its best validation loss.
 
     From the second cycle on (`first_epoch` above 0) the model as it comes counts as an epoch too: a cycle never makes
     a member's validation loss worse. Ctrl-C drops the epoch that it falls into.
 
+    Args:
+        rates: members' own settings. One that diverges then does not end the others' cycle: its `best_loss` is
+            infinite, its weights are its best finite ones.
+
     Raises:
-        DivergenceError: a loss that is not finite, in training or validation; the model is back at its best finite
-            state.
+        DivergenceError: a loss that is not finite, in training or validation, with `rates` that of every member; the
+            model is back at its best finite state.
     """
     keep_freed_memory()
     P = next(iter(model.parameters())).shape[0]
+    own, rates = rates is not None, rates or Rates()
+    if own:
+        rates.check(P, config)
     validation = torch.from_numpy(bank.validation).float()
     validation_labels = torch.from_numpy(bank.validation_labels)
-    batches = PopulationBatches(bank, config, P, seed)
-    optimizer = _optimizer(model, config)
+    batches = PopulationBatches(bank, config, P, seed, rates.draws)
+    optimizer = MemberAdamW(model, config, rates)
     total, warmup = config.epochs * len(batches), config.warmup_epochs * len(batches)
     average = WeightAverage(model, config.average) if config.average else None
     keeper = BestMembers(model, *validate(model, validation, validation_labels)) if first_epoch else BestMembers(model)
-    result = CycleResult()
+    result, lost = CycleResult(), torch.zeros(P, dtype=torch.bool)
+    smoothing = config.label_smoothing if rates.label_smoothing is None else torch.tensor(rates.label_smoothing)
     lowest, stale = torch.full((P,), math.inf), 0  # of this cycle, whose high rate first makes any net worse
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), dropping(model, rates):
         torch.manual_seed(seed)  # dropout's own stream; the caller's is put back
         try:
             for epoch in range(config.epochs):
                 start = time.perf_counter()
-                rate, loss, accuracy = _train_epoch(model, batches, config, optimizer, epoch, total, warmup, average)
+                rate, train_losses, accuracy = _train_epoch(
+                    model, batches, config, smoothing, optimizer, epoch, total, warmup, average
+                )
+                lost |= ~train_losses.isfinite()
+                loss = train_losses[~lost].mean().item() if own else train_losses.mean().item()
                 if not math.isfinite(loss):
                     raise DivergenceError(
                         f"the training loss is {loss} in epoch {first_epoch + epoch}; lower the learning rate "
@@ -134,12 +146,13 @@ def train_cycle(
                     )
                 with average.applied() if average else contextlib.nullcontext():
                     losses, accuracies = validate(model, validation, validation_labels)
-                    if not losses.isfinite().all():
+                    lost |= ~losses.isfinite()
+                    if not losses.isfinite().all() and not (own and losses.isfinite().any()):
                         raise DivergenceError(
                             f"the validation loss is {losses.tolist()} after epoch {first_epoch + epoch}; lower the "
                             f"learning rate (now {config.learning_rate}) or look for bad values in the features"
                         )
-                    keeper.offer(losses, accuracies)
+                    keeper.offer(losses.where(~lost, math.inf), accuracies)
                 record = EpochRecord(
                     first_epoch + epoch,
                     phase,
@@ -166,6 +179,7 @@ def train_cycle(
             keeper.restore()
     if not keeper.loss.isfinite().all():  # interrupted in the very first epoch: the figures of the model as it came
         keeper.loss, keeper.accuracy = validate(model, validation, validation_labels)
+    keeper.loss[lost] = math.inf
     result.best_loss, result.best_accuracy = keeper.loss.tolist(), keeper.accuracy.tolist()
     return result
 
@@ -174,42 +188,40 @@ def _train_epoch(
     model: nn.Module,
     batches: PopulationBatches,
     config: TrainConfig,
-    optimizer: torch.optim.Optimizer,
+    smoothing: float | Tensor,
+    optimizer: MemberAdamW,
     epoch: int,
     total: int,
     warmup: float,
     average: WeightAverage | None = None,
-) -> tuple[float, float, float]:
-    """Last learning rate, mean loss and accuracy over the epoch's batches and the population."""
+) -> tuple[float, Tensor, float]:
+    """Last learning rate, of members that have none of their own; mean loss of each, (P,), and accuracy over all."""
     model.train()
     penalty = getattr(model, "penalty", None)  # a family's own, (P,), such as the sparsity of gates
     losses, hits, rate = [], [], 0.0
     source = batches.soft_epoch() if config.softened else batches.epoch()
     for step, (features, targets) in enumerate(source, epoch * len(batches)):
-        rate = config.learning_rate * min(1.0, (step + 1) / max(warmup, 1))
-        rate *= 0.5 * (1 + math.cos(math.pi * step / total))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        factor = min(1.0, (step + 1) / max(warmup, 1)) * 0.5 * (1 + math.cos(math.pi * step / total))
+        rate = config.learning_rate * factor
         logits = model(features)
         labels = targets.labels if isinstance(targets, Targets) else targets
-        loss = _losses(logits, targets, config).mean(1).sum()  # members do not touch each other
+        loss = _losses(logits, targets, config, smoothing).mean(1)
         if penalty is not None:
-            loss = loss + penalty().sum()
+            loss = loss + penalty()
         optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        loss.sum().backward()  # members do not touch each other
+        optimizer.step(factor)
         if average:
             average.update()
         losses.append(loss.detach())
         hits.append((logits.detach().argmax(-1) == labels).float().mean())
-    P = labels.shape[0]
-    return rate, torch.stack(losses).mean().item() / P, torch.stack(hits).mean().item()
+    return rate, torch.stack(losses).mean(0), torch.stack(hits).mean().item()
 
 
-def _losses(logits: Tensor, targets: Tensor | Targets, config: TrainConfig) -> Tensor:
+def _losses(logits: Tensor, targets: Tensor | Targets, config: TrainConfig, smoothing: float | Tensor) -> Tensor:
     """(P, B)."""
     if not isinstance(targets, Targets):
-        return cross_entropy(logits, targets, config.label_smoothing)
+        return cross_entropy(logits, targets, smoothing)
     return soft_loss(
         logits,
         targets,
@@ -217,19 +229,6 @@ def _losses(logits: Tensor, targets: Tensor | Targets, config: TrainConfig) -> T
         distillation=config.distillation,
         temperature=config.temperature,
     )
-
-
-def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    decayed, free = [], []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            # Biases, BatchNorm and t are (P, C); a weight has at least one axis more. What a dendrite has is small
-            # by nature and its t starts at 0: decay would hold it there.
-            own = name.split(".")
-            is_dendrite = any(part in ("branches", "t", "cascade") for part in own)
-            (decayed if parameter.dim() > 2 and not is_dendrite else free).append(parameter)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=ADAM_BETAS, fused=True)
 
 
 class BestMembers:

@@ -22,9 +22,13 @@ class Targets:
     teacher: Tensor | None = None
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Loss of every clip of every member: (P, B, K), (P, B) -> (P, B)."""
+def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float | Tensor = 0.0) -> Tensor:
+    """Loss of every clip of every member: (P, B, K), (P, B) -> (P, B). Smoothing is one number, or (P,)."""
     P, B, K = logits.shape
+    if isinstance(label_smoothing, Tensor):
+        surprise = -torch.log_softmax(logits, -1)  # (P, B, K)
+        hit = surprise.gather(2, labels[..., None])[..., 0]
+        return hit.lerp(surprise.mean(-1), label_smoothing.to(logits)[:, None])
     losses = F.cross_entropy(
         logits.reshape(P * B, K), labels.reshape(P * B), reduction="none", label_smoothing=label_smoothing
     )

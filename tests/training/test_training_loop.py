@@ -15,6 +15,7 @@ from kws_dendrite.training import loop
 from kws_dendrite.training.batches import PopulationBatches
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.loop import BestMembers, cross_entropy, fit_statistics, predict, train_cycle, validate
+from kws_dendrite.training.rates import MemberAdamW, Rates
 
 QUICK = TrainConfig(epochs=2, batch_size=12, learning_rate=0.02)
 
@@ -324,14 +325,15 @@ def test_weight_decay_is_for_weights_alone(bank):
         plan = DendriteConfig(mode=mode, cascade=True, candidate_epochs=1)
         model, _ = grow(net(), bank, QUICK, plan, 0)
         model, _ = grow(model, bank, QUICK, plan, 1)
-        groups = loop._optimizer(model, replace(QUICK, weight_decay=0.5)).param_groups
+        optimizer = MemberAdamW(model, replace(QUICK, weight_decay=0.5), Rates())
         names = {id(parameter): name for name, parameter in model.named_parameters()}
-        decayed = {names[id(p)].rpartition(".")[2] for p in groups[0]["params"]}
-        free = {names[id(p)] for p in groups[1]["params"]}
-        trained = {id(p) for group in groups for p in group["params"]}
-        assert (groups[0]["weight_decay"], groups[1]["weight_decay"]) == (0.5, 0.0)
-        assert decayed == {"weight"}
-        assert not any("norm" in names[id(p)] for p in groups[0]["params"])
+        each = list(zip(optimizer.parameters, optimizer.update.decayed, strict=True))
+        decayed = {names[id(p)] for p, decays in each if decays}
+        free = {names[id(p)] for p, decays in each if not decays}
+        trained = {id(p) for p in optimizer.parameters}
+        assert optimizer.decays == [0.5, 0.5]
+        assert {name.rpartition(".")[2] for name in decayed} == {"weight"}
+        assert not any("norm" in name for name in decayed)
         assert {"head.t.0", "head.t.1", "head.base.bias", "stem.base.norm.weight"} <= free
         assert ("head.cascade.1" in free) is (mode == "gradient")
         assert any(".branches." in names[i] for i in trained) is (mode == "gradient")
@@ -346,7 +348,8 @@ def test_nothing_of_a_dendrite_decays_and_all_else_does_as_before(bank, kind):
 
     def decayed(model):
         names = {id(parameter): name for name, parameter in model.named_parameters()}
-        return [names[id(p)] for p in loop._optimizer(model, QUICK).param_groups[0]["params"]]
+        optimizer = MemberAdamW(model, QUICK, Rates())
+        return [names[id(p)] for p, d in zip(optimizer.parameters, optimizer.update.decayed, strict=True) if d]
 
     model, _ = grow(net(), bank, QUICK, DendriteConfig(kind=kind, fan_in=2, rank=2), 0)
     whole = [name.replace(".base", "").replace("head.dense", "head") for name in decayed(model)]

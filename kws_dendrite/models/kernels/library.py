@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 SWITCH = "KWS_DENDRITE_KERNELS"
-SOURCES = ("depthwise.c", "norm.c", "pool.c", "window.c", "plateau.c", "gather.c", "conv.c", "relu_pool.c", "dropout.c")
+SOURCES = ("depthwise.c", "norm.c", "pool.c", "window.c", "plateau.c", "gather.c", "conv.c", "relu_pool.c", "dropout.c", "adamw.c")
 HEADERS = ("rows.h", "planes.h")
 FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 NATIVE = (("-march=native",), ("-mcpu=native",), ())  # the first that the compiler takes: x86 and new Arm, old Arm, any
@@ -41,6 +41,7 @@ _SIGNATURES = {
     "relu_pool_forward": [_pointer] * 4 + [_long] * 9 + [_int],
     "relu_pool_backward": [_pointer] * 4 + [_long] * 9 + [_int],
     "dropout": [_pointer] * 3 + [_long] * 2 + [_int],
+    "adamw": [_pointer] * 7 + [_long] * 3 + [_double] * 3 + [_int],
 }
 
 
