@@ -102,15 +102,15 @@ def frames_left(model: ModelConfig) -> int:
 
 def dendrite_layers(kind: str, model: ModelConfig) -> tuple[str, ...]:
     """Settings of `layers` with which some layer of the net can take a dendrite of the kind; () where none can."""
-    separable = isinstance(model, SeparableConfig)
     if kind == "pool":
-        return ("head",) if separable and not model.head_hidden else ()
+        pooled = isinstance(model, SeparableConfig | BcResNetConfig) and not getattr(model, "head_hidden", 0)
+        return ("head",) if pooled else ()
     if kind == "echo":
-        shared = separable and len(set(model.blocks)) < len(model.blocks)
+        shared = isinstance(model, SeparableConfig) and len(set(model.blocks)) < len(model.blocks)
         return ("conv", "all") if shared else ()
     if kind in _WITH_TIME:
         return ("conv", "all")
-    if kind == "sparse" and not (separable or isinstance(model, SparkConfig)):
+    if kind == "sparse" and model.family in POOLED:
         return ("head", "all")
     return ("head", "conv", "all")
 

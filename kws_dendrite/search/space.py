@@ -54,7 +54,7 @@ _NOT_SEARCHED: dict[str, dict[str, str]] = {
     **{family: dict.fromkeys(("frames", "coefficients", "classes", "remove_mean"), _TAKEN) for family in FAMILIES},
     **{block: {"sampling_freq": "is the data's"} for block in BLOCKS},
 }
-_TRIAL_SHAPE = (200, 40, 12)  # frames, coefficients, classes on which single values are tried
+_TRIAL_SHAPE = (720720, 40, 12)  # frames (which 1 to 16 divide), coefficients, classes, to try single values on
 
 
 @dataclass(frozen=True)

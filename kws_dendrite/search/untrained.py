@@ -55,6 +55,8 @@ def cheapest_dendrite(model: ModelConfig, growth: DendriteConfig) -> int:
         _, C = neurons(layer.base)
         for spec in kinds_for(layer, growth):
             one = replace(spec, units=1) if spec.units else spec
+            if spec.kind == "sparse":  # which folds dense
+                one = replace(spec, kind="lean")
             weights = own_parameters(empty_branch(layer.base, one), layer.base)
             # Their weights and biases, t, and where they gate, its 1; a BatchNorm's two folds to one bias.
             prices.append(sum(weight[0].numel() for weight in weights) + (2 if spec.join == "gate" else 1) * C)

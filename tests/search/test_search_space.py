@@ -104,7 +104,7 @@ def test_the_same_space_with_other_dimensions():
     assert other.dim("train.learning_rate") == Choice((0.02,))
     assert other.dim("dendrites.kind") == Choice(("lean",))
     assert space.dim("separable.channels") == Range(4, 8)
-    with pytest.raises(ConfigError, match="no group 'separabel'; did you mean separable?"):
+    with pytest.raises(ConfigError, match=r"no group 'separabel'; did you mean separable\?"):
         space.with_dims(separabel__channels=4)
     with pytest.raises(ConfigError, match="channels cannot be 0"):
         space.with_dims(separable__channels=0)

@@ -92,7 +92,7 @@ def test_a_wrong_file_says_what_is_right(text, says, tmp_path):
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
-    with pytest.raises(ConfigError, match="cannot read the space .*: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read the space .*: No such file"):
         read_space(tmp_path / "no.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="cannot read the space"):

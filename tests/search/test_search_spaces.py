@@ -1,7 +1,7 @@
 import pytest
 
 from kws_dendrite.errors import ConfigError
-from kws_dendrite.search import DEFAULT, PAPER, SPACES, WIDE, Choice, Range, named_space
+from kws_dendrite.search import DEFAULT, PAPER, WIDE, Choice, Range, named_space
 
 
 def test_names_and_files(tmp_path):
