@@ -4,7 +4,7 @@ import numpy as np
 
 from kws_dendrite.export.c.lower.step import Constants, Step, activation_range, spatial
 from kws_dendrite.export.c.lower.weights import read_bias, read_weights, real_multipliers
-from kws_dendrite.export.c.program import Operator, Program
+from kws_dendrite.export.c.program import Operator, Program, Tensor
 from kws_dendrite.export.c.requantize import multiply_by_quantized_multiplier, quantize_multiplier, wrap_int32
 
 SHIFT = 20  # of the kernel: the finer the factor, the fewer the channels' range
@@ -27,13 +27,14 @@ def lower_scale(program: Program, operator: Operator, constants: Constants) -> S
     accumulators = taps[:, None] * (np.arange(-128, 128) - source.zero_point)
     accumulators = wrap_int32(accumulators + read_bias(program, operator, channels).astype(np.int64)[:, None])
     limits = activation_range(operator, target.scale, target.zero_point)
+    reached = _reached(program, source)
     lines = []
     for channel in range(channels):
         multiplier, shift = quantize_multiplier(float(real[channel]))
         scaled = multiply_by_quantized_multiplier(accumulators[channel], np.int64(multiplier), np.int64(shift))
         answers = np.clip(scaled + target.zero_point, *limits)
         ratio = float(real[channel] * taps[channel])
-        line = prove_scale(answers, accumulators[channel], ratio, target.zero_point)
+        line = prove_scale(answers, accumulators[channel], ratio, target.zero_point, reached)
         if line is None:
             return None
         lines.append(line)
@@ -61,8 +62,18 @@ def lower_scale(program: Program, operator: Operator, constants: Constants) -> S
     )
 
 
+def _reached(program: Program, source: Tensor) -> np.ndarray:
+    """(256,) which values from -128 to 127 the source can have, behind what clips them."""
+    low, high = -128, 127
+    for operator in program.operators:
+        if source.index in operator.outputs:
+            low, high = activation_range(operator, source.scale, source.zero_point)
+    x = np.arange(-128, 128)
+    return (low <= x) & (x <= high)
+
+
 def prove_scale(
-    answers: np.ndarray, accumulators: np.ndarray, ratio: float, zero_point: int
+    answers: np.ndarray, accumulators: np.ndarray, ratio: float, zero_point: int, reached: np.ndarray | None = None
 ) -> tuple[int, int, int] | None:
     """(factor, constant, third) of a channel whose line has the same steps, third 0 where it needs none; or None.
 
@@ -71,7 +82,9 @@ def prove_scale(
         accumulators: (256,) TFLite's, whose sign says which way a half is rounded.
         ratio: the real factor.
         zero_point: of the output.
+        reached: (256,) which of these x there are; None for all.
     """
+    reached = np.ones(256, bool) if reached is None else reached
     x = np.arange(-128, 128, dtype=np.int64)
     center = _center(zero_point)
     factors = round(ratio * (1 << SHIFT)) + np.arange(-REACH, REACH + 1)
@@ -79,13 +92,13 @@ def prove_scale(
     least = np.where(answers > -128, (answers << SHIFT) - lines, -OPEN)  # an end binds on one side only: beyond it
     most = np.where(answers < 127, ((answers + 1) << SHIFT) - 1 - lines, OPEN)  # the kernel saturates
     below = accumulators < 0
-    for sides in ([np.ones(256, bool)], [~below, below]):
+    for sides in ([reached], [reached & ~below, reached & below]):
         low = np.stack([least[:, side].max(1, initial=-OPEN) for side in sides])
         high = np.stack([most[:, side].min(1, initial=OPEN) for side in sides])
         best = int((high - low).min(0).argmax())
         constants = (low[:, best] + high[:, best]) // 2
         line = int(factors[best]), int(constants[0]), int(constants[0] - constants[-1])
-        if _is_equal(line, x, center, answers):
+        if _is_equal(line, x[reached], center, answers[reached]):
             return line
     return None
 

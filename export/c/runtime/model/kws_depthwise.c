@@ -25,46 +25,54 @@ static kws_taps taps_at(int32_t start, int32_t step, int32_t taps, int32_t limit
     return at;
 }
 
-/* n more taps of four neighbouring channels, or of one. */
-static inline void add_taps(int32_t acc[4], const int8_t *from, int32_t apart, const int8_t *weight, int32_t channels,
-                            int32_t n, int four) {
-    if (four) {
-        int32_t acc0 = acc[0], acc1 = acc[1], acc2 = acc[2], acc3 = acc[3];
-        for (; n > 0; n--, from += apart, weight += channels) {
-            acc0 += from[0] * weight[0];
-            acc1 += from[1] * weight[1];
-            acc2 += from[2] * weight[2];
-            acc3 += from[3] * weight[3];
-        }
-        acc[0] = acc0, acc[1] = acc1, acc[2] = acc2, acc[3] = acc3;
-    } else {
-        for (; n > 0; n--, from += apart, weight += channels) {
-            acc[0] += *from * *weight;
-        }
+/* n more taps of four neighbouring channels, whose inputs lie `apart` bytes from each other; returns the next weights. */
+static inline const int8_t *four_taps(int32_t *acc0, int32_t *acc1, int32_t *acc2, int32_t *acc3, const int8_t *from,
+                                      int32_t apart, const int8_t *weight, int32_t channels, int32_t n) {
+    for (; n > 0; n--, from += apart, weight += channels) {
+        *acc0 += from[0] * weight[0];
+        *acc1 += from[1] * weight[1];
+        *acc2 += from[2] * weight[2];
+        *acc3 += from[3] * weight[3];
     }
+    return weight;
 }
 
-/* Channel c, and the three behind it where it is four, at the position whose first tap is `begin` bytes into the input: a row
- * of taps after the other. */
-static void position(const kws_depthwise *layer, const int8_t *in, int32_t begin, const kws_taps *outer,
-                     const kws_taps *inner, int32_t c, int four, int8_t *out) {
-    const int32_t channels = layer->channels;
+/* Channels c to c + 3 at the position whose first tap is `begin` bytes into the input: a row of taps after the other. */
+static void four_channels(const kws_depthwise *layer, const int8_t *in, int32_t begin, const kws_taps *outer,
+                          const kws_taps *inner, int32_t c, int8_t *out) {
+    const int32_t channels = layer->channels, apart = inner->apart;
     const int8_t empty[4] = {layer->zero_point, layer->zero_point, layer->zero_point, layer->zero_point};
     const int8_t *weight = layer->weights + c;
-    int32_t acc[4] = {0, 0, 0, 0};
-    for (int32_t i = 0; i < outer->taps; i++, begin += outer->apart, weight += inner->taps * channels) {
+    int32_t acc0 = 0, acc1 = 0, acc2 = 0, acc3 = 0;
+    for (int32_t i = 0; i < outer->taps; i++, begin += outer->apart) {
         const int inside = i >= outer->first && i < outer->last;
-        const int32_t first = inside ? inner->first : inner->taps, last = inside ? inner->last : inner->taps;
-        add_taps(acc, empty, 0, weight, channels, first, four);
+        const int32_t first = inside ? inner->first : 0, last = inside ? inner->last : 0;
+        weight = four_taps(&acc0, &acc1, &acc2, &acc3, empty, 0, weight, channels, first);
         if (last > first) {
-            add_taps(acc, in + (begin + first * inner->apart + c), inner->apart, weight + first * channels, channels,
-                     last - first, four);
+            const int8_t *const from = in + (begin + first * apart + c);
+            weight = four_taps(&acc0, &acc1, &acc2, &acc3, from, apart, weight, channels, last - first);
         }
-        add_taps(acc, empty, 0, weight + last * channels, channels, inner->taps - last, four);
+        weight = four_taps(&acc0, &acc1, &acc2, &acc3, empty, 0, weight, channels, inner->taps - last);
     }
-    for (int32_t i = 0; i < (four ? 4 : 1); i++) {
-        out[i] = kws_quantize(acc[i], &layer->output, c + i);
+    out[0] = kws_quantize(acc0, &layer->output, c);
+    out[1] = kws_quantize(acc1, &layer->output, c + 1);
+    out[2] = kws_quantize(acc2, &layer->output, c + 2);
+    out[3] = kws_quantize(acc3, &layer->output, c + 3);
+}
+
+/* The same for channel c alone. */
+static void one_channel(const kws_depthwise *layer, const int8_t *in, int32_t begin, const kws_taps *outer,
+                        const kws_taps *inner, int32_t c, int8_t *out) {
+    const int8_t *weight = layer->weights + c;
+    int32_t acc = 0;
+    for (int32_t i = 0; i < outer->taps; i++, begin += outer->apart) {
+        const int inside = i >= outer->first && i < outer->last;
+        for (int32_t k = 0; k < inner->taps; k++, weight += layer->channels) {
+            const int there = inside && k >= inner->first && k < inner->last;
+            acc += *weight * (there ? in[begin + k * inner->apart + c] : layer->zero_point);
+        }
     }
+    *out = kws_quantize(acc, &layer->output, c);
 }
 
 void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out) {
@@ -83,9 +91,12 @@ void kws_depthwise_s8(const kws_depthwise *layer, const int8_t *in, int8_t *out)
                 kws_depthwise_groups(layer, in, top, left, (uint32_t)c / 4, out);
             }
 #endif
-            for (; c < channels; c += channels < 4 ? 1 : 4) { /* the last four overlap those before */
-                const int32_t at = channels >= 4 && c + 4 > channels ? channels - 4 : c;
-                position(layer, in, begin, column ? &across : &down, column ? &down : &across, at, channels >= 4, out + at);
+            for (; c < channels && channels >= 4; c += 4) { /* the last four overlap those before */
+                const int32_t at = c + 4 > channels ? channels - 4 : c;
+                four_channels(layer, in, begin, column ? &across : &down, column ? &down : &across, at, out + at);
+            }
+            for (; c < channels; c++) {
+                one_channel(layer, in, begin, column ? &across : &down, column ? &down : &across, c, out + c);
             }
         }
     }
