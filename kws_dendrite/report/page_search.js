@@ -394,7 +394,8 @@
       choice.append(item);
     });
     document.getElementById("clear").addEventListener("click", () => { limits.clear(); sift(); });
-    let before = 0;
+    redraw();
+    let before = parallel.clientWidth;
     new ResizeObserver(() => { if (parallel.clientWidth !== before) { before = parallel.clientWidth; redraw(); } }).observe(parallel);
   }
 

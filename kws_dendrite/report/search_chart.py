@@ -56,7 +56,9 @@ def front_chart(trials: Sequence[SearchTrial], width: int, height: int, classes:
     across = Scale(
         *padded_log(min(s.size for s in spots), max(s.size for s in spots)), start=LEFT, end=width - RIGHT, log=True
     )
-    top = max([s.accuracy for s in spots] + [min(s.interval[1], 1.0) for s in spots if s.arm_front and s.interval])
+    best = max(spot.accuracy for spot in spots)
+    room = 0.3 * (best - edge)  # for the bars, which of few seeds are long
+    top = max([best, *(min(s.interval[1], best + room) for s in spots if s.arm_front and s.interval)])
     up = Scale(edge, min(1.002, padded(edge, top, least=0.02)[1]), start=height - BOTTOM, end=TOP)
     arms = arms_of(trials)
     parts = [_frame(across, up, width, height, label)]

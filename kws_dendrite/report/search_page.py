@@ -21,7 +21,7 @@ from kws_dendrite.report.search_results import SearchResults
 from kws_dendrite.report.search_summary import best_by_size, counts, saving, sizes, time_left
 from kws_dendrite.report.search_trials import ENDED, STATES, all_spots, the_front
 from kws_dendrite.report.tables import tree
-from kws_dendrite.report.wording import count, duration, percent, percent_range, tick
+from kws_dendrite.report.wording import count, duration, percent, percent_range, tick, title
 
 NOT_YET = '<p class="missing">Nothing to show yet: no trial has ended. The same command again shows what there is.</p>'
 
@@ -100,7 +100,11 @@ def _headings(results: SearchResults) -> tuple[str, str]:
     parts.append(f"{plan.epochs} epochs a trial" if plan.epochs else "")
     parts.append(f"P = {plan.members} seeds" if plan.members else "")
     limits = mapping(results.settings, "limits", "search.json")
-    parts += [f"--{str(name).replace('_', '-')} {tick(v)}" for name, v in limits.items() if isinstance(v, int | float)]
+    parts += [
+        f"--{str(name).replace('_', '-')} {tick(value)}"
+        for name, value in limits.items()
+        if str(name).startswith("max_") and isinstance(value, int | float)
+    ]
     return heading, " · ".join(filter(None, parts))
 
 
@@ -115,9 +119,10 @@ def _banner(results: SearchResults, moment: Moment) -> str:
         total = f" of {results.plan.total:,}" if results.plan.total else ""
         left = time_left(results.trials, results.plan)
         rest = f", about {duration(left)} left at the speed so far" if left else ""
+        running = f"{found['running']} {'was' if found['running'] == 1 else 'were'} running{rest}"
         notes.append(
             f"<b>Not finished.</b> As of {clock(results.written)}{old}, {ended:,}{total} trials had ended and "
-            f"{found['running']} were running{rest}. <code>kws-dendrite report</code> again shows more."
+            f"{running}. <code>kws-dendrite report</code> again shows more."
         )
     elif old:
         notes.append(f"The trials are as of {clock(results.written)}{old}.")
@@ -280,7 +285,12 @@ def _all(results: SearchResults, moment: Moment) -> str:
 def _settings(results: SearchResults, moment: Moment) -> str:
     if not results.settings:
         return '<p class="lead">This search wrote no search.json.</p>'
-    return tree(results.settings)
+    plain = {name: value for name, value in results.settings.items() if not isinstance(value, Mapping)}
+    groups = {name: value for name, value in results.settings.items() if isinstance(value, Mapping) and value}
+    return tree(plain) + "".join(
+        f"<details><summary>{escape(title(str(name)).capitalize())}</summary>{tree(value, 4)}</details>"
+        for name, value in groups.items()
+    )
 
 
 SECTIONS: tuple[tuple[str, str, str, Part], ...] = (

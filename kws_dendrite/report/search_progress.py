@@ -60,7 +60,8 @@ def hypervolume_charts(trials: Sequence[SearchTrial], reference: Reference) -> s
     pictures = [_chart(found, arms, "Over trials of the arm", "Trials that ended", [g.trials for g in found])]
     if all(math.isfinite(value) for growth in found for value in growth.hours):
         heading = "Over time, while any trial ran"
-        pictures.append(_chart(found, arms, heading, "Hours", [growth.hours for growth in found]))
+        unit, factor = ("Minutes", 60) if max(growth.hours[-1] for growth in found) < 1 else ("Hours", 1)
+        pictures.append(_chart(found, arms, heading, unit, [[factor * h for h in growth.hours] for growth in found]))
     rows = "".join(
         f'<tr><th scope="row">{swatch(arms.index(g.arm))} {escape(g.arm)}</th><td class="n">{g.trials[-1]}</td>'
         f'<td class="n">{g.values[-1]:.3f}</td><td class="n">{_reached(g, 0.99)}</td></tr>'
