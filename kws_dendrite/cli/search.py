@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kws_dendrite.cli import inputs
+from kws_dendrite.cli.space_option import ShowSpaceOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +27,7 @@ def search(
     epochs: Annotated[int, typer.Option(help="Of a trial, in all, the same for every arm.")] = 40,
     members: Annotated[int, typer.Option(help="P, seeds a trial.")] = 2,
     space: Annotated[str, typer.Option(help="default, paper, wide, or a TOML file.")] = "default",
+    show_space: ShowSpaceOption = None,
     objective: Annotated[
         str,
         typer.Option(
@@ -94,7 +96,8 @@ def search(
 
     console = Console(stderr=True)
     check_refit(refit, read_test)
-    held = parse_objective(objective, maximise)
+    asked = named_space(space)
+    held = parse_objective(objective, maximise).counting(bool(asked.frontends))
     config = SearchConfig(
         trials=trials,
         arms=tuple(arm.strip() for arm in arms.split(",")),
@@ -105,7 +108,6 @@ def search(
         limits=Limits.parse(max_params, max_macs, max_flash, max_ram, max_latency, held),
         stop_hopeless=stop_hopeless,
     )
-    asked = named_space(space)
     if storage is not None:
         from kws_dendrite.search.database import parse_url
 

@@ -64,6 +64,10 @@ class Objective:
         text = LABELS[self.kind].format(core=self.core, mhz=self.mhz)
         return f"{text}, front end included" if self.frontend and self.kind not in ("params", "macs") else text
 
+    def counting(self, frontend: bool) -> "Objective":
+        """The same, with the front end counted where `frontend` says so: a search over front ends has to."""
+        return replace(self, frontend=self.frontend or frontend)
+
     def merit(self, accuracy: float, loss: float) -> float:
         """What is to be large, of a mean validation accuracy and loss."""
         return accuracy if self.maximise == "accuracy" else -loss
