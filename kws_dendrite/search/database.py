@@ -68,8 +68,10 @@ class DatabaseStore:
         self.taken: sqlalchemy.Connection | None = None
         try:
             # One at a time: two that make the same tables at once get in each other's way.
-            with _alone(sqlalchemy.create_engine(address, **_engine(address)), _key("tables"), TURN_SECONDS):
-                self.tables = _Tables(address, self.explain, heartbeat, grace or BEATS * heartbeat, patience, tell)
+            with _alone(sqlalchemy.create_engine(address, **_engine()), _key("tables"), TURN_SECONDS):
+                self.tables = _Tables(
+                    address, self.explain, heartbeat, grace or BEATS * heartbeat, patience, lambda line: self.tell(line)
+                )
         except RuntimeError as error:
             raise ServiceError(
                 f"the tables in {self.shown} were made by another version of Optuna than the {optuna.__version__} here "
@@ -142,16 +144,19 @@ class _Tables(RDBStorage):
         super().__init__(
             # Optuna fills {SCHEMA_VERSION} into a URL; braces of a password are not meant.
             address.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}"),
-            engine_kwargs=_engine(address),
+            engine_kwargs=_engine(),
             heartbeat_interval=heartbeat,
             grace_period=grace,
         )
+        # Beats are stored without a time zone, and PGTZ, where somebody has it, goes before a connection's options.
+        sqlalchemy.event.listen(self.engine, "connect", _in_utc)
+        self.engine.dispose()
 
     def patiently(self, ask: Callable[[], Any]) -> Any:
         """What `ask` gives; asked again while the database does not answer.
 
         Raises:
-            ServiceError: it has not for `patience` seconds.
+            ServiceError: it has not for `patience` seconds, or its tables are not what they should be.
         """
         since, pause = None, 0.05
         while True:
@@ -159,7 +164,7 @@ class _Tables(RDBStorage):
                 return ask()
             except (StorageInternalError, SQLAlchemyError) as error:
                 if not _is_outage(error):
-                    raise
+                    raise ServiceError(self.explain(error)) from error
                 now = time.monotonic()
                 if since is None:
                     since = now
@@ -253,8 +258,7 @@ def show(url: str) -> str:
     return address.set(query={}).render_as_string(hide_password=True)
 
 
-def _engine(address: sqlalchemy.URL) -> dict[str, Any]:
-    options = str(address.query.get("options", ""))
+def _engine() -> dict[str, Any]:
     return {
         "pool_pre_ping": True,  # a connection that the database closed is made anew
         "pool_size": 1,  # kept open; PostgreSQL takes 100 in all as it comes, which should be as many workers
@@ -265,9 +269,14 @@ def _engine(address: sqlalchemy.URL) -> dict[str, Any]:
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
-            "options": f"{options} -c timezone=UTC".strip(),
         },
     }
+
+
+def _in_utc(connection: Any, _: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET TIME ZONE 'UTC'")
+    connection.commit()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -34,11 +34,13 @@ class Store(Protocol):
     storage: Optuna's.
     shown: where it is, in words, without a password.
     many_machines: workers of other machines may be there.
+    tell: is told what a person should know, a line each.
     """
 
     storage: BaseStorage
     shown: str
     many_machines: bool
+    tell: Callable[[str], None]
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
         """Have the queue alone for a moment."""
@@ -91,6 +93,7 @@ class JournalStore:
         self.path = self.folder / JOURNAL
         self.workers = self.folder / WORKERS
         self.shown = str(self.path)
+        self.tell: Callable[[str], None] = lambda line: None
         try:
             self.workers.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -248,7 +248,7 @@ class Search:
             "objective": {"name": objective.name, "label": objective.label, "maximise": objective.maximise},
             "limits": config.limits.to_json(),
             "stop_hopeless": config.stops,
-            "rule": asdict(config.rule),
+            "rule": json.loads(json.dumps(asdict(config.rule))),
             "space": self.space.to_json(),
             "recipe": asdict(config.train),
             "frontend": self.bank.frontend,
@@ -338,11 +338,15 @@ class _Hand:
             study.sampler = SlotSampler(search.config.seed, arm)
             try:
                 study.optimize(lambda trial: self._train(arm, trial), n_trials=1, catch=(_Ended,))
-            except (UpdateFinishedTrialError, ValueError):
-                # The entry was given to another, while this worker could not be heard: what it found is void.
-                if self.error is not None:
-                    raise self.error from None
-                return None
+            except Exception as error:
+                cause = self.error or _known(error)
+                if cause is not None:
+                    raise cause from None
+                if not isinstance(error, UpdateFinishedTrialError | ValueError):
+                    raise
+                return (
+                    None  # the entry was given to another while this worker could not be heard: what it found is void
+                )
         return None if self.entry is None else search.ledger.read(arm, self.entry)
 
     def _train(self, arm: Arm, trial: optuna.Trial) -> tuple[float, float]:
@@ -450,6 +454,14 @@ class SlotSampler(BaseSampler):
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: Any, values: Any) -> None:
         """As the inner sampler's."""
         self.inner.after_trial(study, trial, state, values)
+
+
+def _known(error: BaseException) -> KwsDendriteError | None:
+    """The error of ours that lies behind one: where a storage fails twice, Optuna raises what it met last."""
+    at: BaseException | None = error
+    while at is not None and not isinstance(at, KwsDendriteError):
+        at = at.__cause__ or at.__context__
+    return at
 
 
 def _outcome_json(outcome: Outcome, seconds: float) -> dict[str, Any]:

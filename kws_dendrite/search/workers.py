@@ -88,6 +88,7 @@ class Crew:
             raise ConfigError(f"workers are at least 1; got {count}")
         self.open_search, self.count, self.folder, self.tell = open_search, count, Path(folder), tell
         self.workers: list[_Worker] = []
+        self.said = ""
 
     def run(self, on_look: Callable[[], None] = lambda: None) -> None:
         """Search until every slot has ended; `on_look` is called about twice a second.
@@ -154,7 +155,8 @@ class Crew:
             worker.curve.append(value.entry)
         elif kind == "trial":
             worker.curve = []
-        elif kind == "say":
+        elif kind == "say" and value != self.said:  # what all of them say is said once
+            self.said = value
             self.tell(value)
         elif kind == "error":
             worker.error = value
@@ -215,6 +217,7 @@ def _main(pipe: Connection, open_search: Callable[[], Search], threads: int, fol
 
         torch.set_num_threads(threads)
         search = open_search()
+        search.store.tell = lambda line: _send(pipe, "say", line)
         news = _News(pipe, search)
         search.run(news.trial, news.epoch)
     except KeyboardInterrupt:

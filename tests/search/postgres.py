@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -52,11 +53,11 @@ class Server:
             assert time.monotonic() < deadline and self.process.poll() is None, (self.folder / "log").read_text()
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """Stop it at once; connections break."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it at once, with SIGINT in order; connections break."""
         if self.process is not None:
-            self.process.send_signal(2)  # "fast"
-            self.process.wait(30)
+            self.process.send_signal(how)
+            self.process.wait(60)
             self.process = None
 
     def sql(self, query: str, database: str = "postgres", *, check: bool = True) -> str:
@@ -101,5 +102,5 @@ def server() -> Iterator[Server]:
         here.start()
         yield here
     finally:
-        here.stop()
+        here.stop(signal.SIGQUIT)  # its files go anyway
         shutil.rmtree(folder, ignore_errors=True)
