@@ -226,16 +226,17 @@ def run_search(
     saver = Saver(folder, study.ledger)
     left = say_where_it_stands(study, folder, console, quiet)
     try:
-        with SearchScreen(console, settings | {"workers": workers}) as screen:
-            if workers == 1 or not left:
-                _Alone(study, screen, saver).run()
-            else:
-                shared = SharedBank.write(bank, folder / WORKERS / "features")
-                try:
+        if left:
+            with SearchScreen(console, settings | {"workers": workers}) as screen:
+                if workers == 1:
+                    _Alone(study, screen, saver).run()
+                else:
+                    shared = SharedBank.write(bank, folder / WORKERS / "features")
                     opening = Opening(folder, shared, choice, config, space, url, name)
-                    _Watched(study, opening, workers, screen, saver, console).run()
-                finally:
-                    shared.remove()
+                    try:
+                        _Watched(study, opening, workers, screen, saver, console).run()
+                    finally:
+                        shared.remove()
         return study.results()
     except KeyboardInterrupt:
         again = "the same command resumes it"

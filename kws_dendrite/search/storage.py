@@ -95,10 +95,11 @@ class JournalStore:
         self.shown = str(self.path)
         self.tell: Callable[[str], None] = lambda line: None
         try:
-            self.workers.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.storage = open_journal(self.path)
+            self.workers.mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(explain(self.folder, error)) from error
-        self.storage = open_journal(self.path)
         self.alive: dict[str, BinaryIO] = {}
 
     @contextlib.contextmanager

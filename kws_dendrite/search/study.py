@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ STARTUP_TRIALS = 10  # random ones before the sampler learns, of Optuna's TPE; i
 NAME = "search"  # of a search in a journal, where there is no other
 POLL = 1.0  # seconds between two looks for a slot that another worker gives back
 BROKEN = 5  # trials that fail unforeseen one after another, before any ended, after which a worker gives up
+TRACEBACK = "traceback"  # attribute of an entry that failed unforeseen
 OnEpoch = Callable[[str, EpochRecord, int], None]
 
 
@@ -413,6 +415,7 @@ class _Hand:
             self.failures += 1
             if self.failures >= BROKEN and not self.ended:
                 raise
+            trial.set_user_attr(TRACEBACK, traceback.format_exc())
             return Outcome(FAILED, f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
         self.ended += 1
         return outcome

@@ -4,7 +4,7 @@ import json
 import pytest
 from command_line import contents, refuse, succeed, untouched
 
-from kws_dendrite.search import Search
+from kws_dendrite.search import study
 
 
 @pytest.fixture
@@ -25,7 +25,10 @@ def test_for_a_person(searched):
     folder, outcome = searched
     assert "Front, validation accuracy" in outcome.out
     assert outcome.out.splitlines()[-1] == f"{folder}/front.csv, front.png, trials.json"
-    assert "trial 0 (plain), 1 of 2: " in outcome.err and "trial 1 (gradient), 2 of 2: " in outcome.err
+    first, *rest = outcome.err.splitlines()
+    assert first == f"search: 1 trials of each of plain, gradient; 2 in all; results in {folder}"
+    assert [line.split(": ")[0] for line in rest] == ["trial 0 (plain)", "trial 1 (gradient)"]
+    assert rest[-1].endswith("; 2 of 2 ended")
 
 
 def test_what_it_wrote_can_be_read(searched):
@@ -42,7 +45,7 @@ def test_what_it_wrote_can_be_read(searched):
 
 def test_the_same_command_again_trains_nothing_and_says_the_same(searched, options, monkeypatch):
     folder, _ = searched
-    monkeypatch.setattr(Search, "_trial", None)
+    monkeypatch.setattr(study, "run_trial", None)
     before = contents(folder)
     outcome = succeed(*options, "--out", folder, "--json")
     assert outcome.out.count("\n") == 1 and outcome.err == ""
@@ -107,6 +110,6 @@ def test_latency_on_a_device_is_an_objective(arrays, tmp_path):
     with (folder / "front.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["latency:cortex-m4@80"]) == trial["objective"]["value"] > 0
-    assert f"latency:cortex-m4@80 {trial['objective']['value']:.3g}, validation accuracy" in outcome.err
+    assert f"at 80 MHz, ms {trial['objective']['value']:.3g}, validation accuracy" in outcome.err
     with untouched(folder):
         refuse(*options, "--out", folder, says="started with --objective latency:cortex-m4@80, not params")
