@@ -25,8 +25,15 @@ from kws_dendrite.search.stopping import StoppingRule
 
 HEAD = (
     f"{'arm':12} {'order':>10} {'risk':>5} {'trials':>6} {'looked':>6} {'stopped':>7} {'epochs':>7} {'seconds':>7} "
-    f"{'beyond':>7} {'false':>6} {'lost':>9}"
+    f"{'beyond':>7} {'false':>6} {'lost':>9} {'audits':>14}"
 )
+LEGEND = """
+epochs, seconds: share saved.
+beyond: share of the trials looked at that came above their bound, which risk is to limit.
+false: stopped trials that would have reached the front of their time.
+lost: nets of the whole record's front that were stopped.
+audits: trials looked at and kept all the same; those that would have been stopped; of these, falsely. In a search that
+did stop trials, these alone tell how often it was wrong."""
 
 
 def main() -> None:
@@ -95,6 +102,7 @@ def record(arguments: argparse.Namespace) -> None:
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     search = Search(arguments.out, bank, config)
+    search.save_settings(data_folder=str(Path(arguments.data).resolve()) if arguments.data != "demo" else "demo")
 
     def said(result: TrialResult) -> None:
         accuracy = "none" if result.validation_accuracy is None else f"{result.validation_accuracy:.3f}"
@@ -118,6 +126,9 @@ def show(arguments: argparse.Namespace) -> None:
     maximise = trials[0].maximise if trials else "accuracy"
     rows = []
     if not arguments.json:
+        print(
+            f"{sum(len(trial.curve) for trial in trials):,} epochs, {sum(trial.seconds for trial in trials):,.0f} s\n"
+        )
         print(HEAD)
     for arm in [*arms, *(["all"] if len(arms) > 1 else [])]:
         own = [trial for trial in trials if arm in (trial.arm, "all")]
@@ -135,11 +146,7 @@ def show(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return
-    print(
-        "\nepochs, seconds: share saved. beyond: share of trials looked at that came above their bound, which risk is "
-        "to limit.\nfalse: stopped trials that would have reached the front of their time. lost: nets of the whole "
-        "record's front that were stopped."
-    )
+    print(LEGEND)
 
 
 def read(path: Path) -> list[TrialResult]:
@@ -172,6 +179,9 @@ def summary(replays: Sequence[Replay]) -> dict[str, float]:
         "false": mean(each.false_stops for each in replays),
         "lost": mean(each.lost for each in replays),
         "front": replays[0].front,
+        "audited": mean(each.audited for each in replays),
+        "audit_stops": mean(len(each.audit_stops) for each in replays),
+        "audit_false": mean(sum(stop.reached for stop in each.audit_stops) for each in replays),
     }
 
 
@@ -180,7 +190,8 @@ def line(row: dict) -> str:
     return (
         f"{row['arm']:12} {row['order']:>10} {row['risk']:5.2f} {row['trials']:6d} {row['looked_at']:6.0f} "
         f"{row['stopped']:7.1f} {row['epochs']:7.1%} {row['seconds']:7.1%} {row['beyond']:7.1%} {row['false']:6.1f} "
-        f"{row['lost']:4.1f} of {row['front']}"
+        f"{row['lost']:4.1f} of {row['front']:<2d} "
+        f"{row['audited']:4.0f} {row['audit_stops']:4.1f} {row['audit_false']:4.1f}"
     )
 
 
