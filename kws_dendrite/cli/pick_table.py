@@ -43,7 +43,6 @@ def pick_table(report: Mapping[str, Any]) -> Table:
         table.add_column("less picked", justify="right")
     if tested:
         table.add_column("test", justify="right")
-    table.add_column("")
     for row in rows:
         cells = [str(row["trial"]), escape(net(row))]
         cells += [tick(row["costs"][name]) if name == "latency_ms" else count(row["costs"][name]) for name in costs]
@@ -52,10 +51,7 @@ def pick_table(report: Mapping[str, Any]) -> Table:
             cells.append(_points(row.get("difference")))
         if tested:
             cells.append(percent((row["test"] or {}).get("accuracy")))
-        cells.append(escape(row.get("against", "picked")))
         table.add_row(*cells, style="bold" if row is picked else None)
-    for column in table.columns[:-1]:
-        column.no_wrap = True
     return table
 
 
@@ -64,8 +60,8 @@ def _title(picked: Mapping[str, Any]) -> str:
 
 
 def net(row: Mapping[str, Any]) -> str:
-    """Arm and dendrites."""
-    return f"{row['arm']}, {row['dendrites']} a neuron" if row["dendrites"] else row["arm"]
+    """Arm and, after a plus, dendrites a neuron."""
+    return f"{row['arm']} +{row['dendrites']}" if row["dendrites"] else row["arm"]
 
 
 def _ends(interval: Sequence[float] | None) -> str:
@@ -98,6 +94,9 @@ def pick_lines(report: Mapping[str, Any]) -> list[str]:
             f"test accuracy {percent(picked['test']['accuracy'])} {_ends(picked['test']['interval'])}, "
             f"int8 {percent(picked['test'].get('int8_accuracy'))}; nothing was chosen by it"
         )
+    lines += [
+        f"not trial {row['trial']} ({net(row)}): {row['against']}" for row in report["others"] if not _is_plain(row)
+    ]
     running = report["trials"]["running"]
     if running:
         lines.append(f"the search still runs: {report['trials']['complete']} trials are complete, {running} under way")
@@ -107,3 +106,8 @@ def pick_lines(report: Mapping[str, Any]) -> list[str]:
     if "bundle" in report:
         lines.append(f"bundle in {report['bundle']['folder']}")
     return lines
+
+
+def _is_plain(row: Mapping[str, Any]) -> bool:
+    """Whether the table shows already what speaks against a net."""
+    return row["against"] == "less accurate" or row["against"].startswith("more ")

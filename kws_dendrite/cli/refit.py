@@ -98,7 +98,10 @@ def train_points(found: Searched, data: SearchData, plans: Sequence[RefitPlan], 
 
     work = Refit(found.folder, plans, data.bank, found.objective, found.limits)
     failed: list[str] = []
-    done = len(plans) - len(work.left())
+    left = work.left()
+    if left:
+        data.check()
+    done = len(plans) - len(left)
     with inputs.bar(console) as progress:
         bar = progress.add_task("refit", total=len(plans), completed=done)
         row = progress.add_task("", total=None, visible=False)

@@ -34,9 +34,9 @@ def refit_table(value: Mapping[str, Any]) -> Table:
     for name in names:
         table.add_column(escape(name), justify="right")
     for row in rows:
-        steps = f", {row['dendrites_kept']} a neuron" if row["dendrites"] else ""
+        steps = f" +{row['dendrites_kept']}" if row["dendrites"] else ""
         if row["dendrites_kept"] != row["dendrites"]:
-            steps = f", {row['dendrites_kept']} kept of {row['dendrites']}"
+            steps += f" of {row['dendrites']}"
         cells = [f"{row['trial']}{'*' if row['front'] else ' '}", escape(f"{row['arm']}{steps}")]
         cells += [tick(row["value"])] if other else []
         cells += [count(row["parameters"]), f"{100 * row['said']['accuracy']:.1f}", _with_ends(row)]
@@ -55,6 +55,8 @@ def _with_ends(row: Mapping[str, Any]) -> str:
 def front_lines(value: Mapping[str, Any]) -> list[str]:
     """What the refit says: the optimism of the search, the arms, the test clips."""
     lines = ["accuracies in %, intervals over seeds and clips"]
+    if any(row["dendrites"] for row in value["points"]):
+        lines[0] += "; +1: one dendrite a neuron, as far as steps of growth were kept"
     optimism = value["optimism"]
     if optimism:
         low, high = optimism["interval"]

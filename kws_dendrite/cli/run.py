@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kws_dendrite.data import FeatureBank
     from kws_dendrite.export.bundle import Bundle
     from kws_dendrite.search import SearchConfig, TrialResult
+    from kws_dendrite.search.refit import RefitPlan
 
 PARTS = ("search", "model", "export", "run.json", "benchmark.json", "evaluation.json", "report.html")
 UNFINISHED = "unfinished"
@@ -56,6 +57,7 @@ def run(
     from kws_dendrite.output import claimed, write_json
     from kws_dendrite.report.page import write_report
     from kws_dendrite.search import SearchConfig
+    from kws_dendrite.search.refit import plan_of
     from kws_dendrite.training.config import TrainConfig
 
     console = Console(stderr=True)
@@ -75,9 +77,9 @@ def run(
             bank = inputs.load_features(choice, console)
         with _workplace(folder, console) as place:
             with clock.stage("search"):
-                picked = _search(place / "search", bank, plan, max_params, console)
+                picked, results = _search(place / "search", bank, plan, max_params, data, console)
             with clock.stage("train"):
-                _train(place / "model", bank, picked, epochs, members, seed, console)
+                _train(place / "model", bank, plan_of(picked, results, seed, members, epochs), console)
             with clock.stage("export"):
                 bundle = _export(place, bank, console)
             with clock.stage("benchmark"):
@@ -146,36 +148,31 @@ def _workplace(folder: Path, console: "Console") -> "Iterator[Path]":
 
 
 def _search(
-    folder: Path, bank: "FeatureBank", plan: "SearchConfig", max_params: int | None, console: "Console"
-) -> "TrialResult":
+    folder: Path, bank: "FeatureBank", plan: "SearchConfig", max_params: int | None, data: str, console: "Console"
+) -> tuple["TrialResult", list["TrialResult"]]:
+    """Search; the picked point, and all trials."""
     from kws_dendrite.cli.search import run_search
     from kws_dendrite.report.terminal import front_table
-    from kws_dendrite.search import pick
+    from kws_dendrite.search import pareto_front, pick
 
-    results = run_search(folder, bank, plan, console)
-    console.print(front_table([trial.to_json() for trial in results]))
+    where = data if data == "demo" else str(Path(data).resolve())
+    results = run_search(folder, bank, plan, console, data_folder=where)
+    console.print(front_table([trial.to_json() for trial in pareto_front(results)]))
     picked = pick(results, max_params)
     limit = "" if max_params is None else f" of at most {max_params:,} parameters"
     inputs.say(console, f"picked trial {picked.number} ({picked.arm}, {picked.parameters:,}), the most accurate{limit}")
-    return picked
+    return picked, results
 
 
-def _train(
-    folder: Path, bank: "FeatureBank", picked: "TrialResult", epochs: int, members: int, seed: int, console: "Console"
-) -> None:
+def _train(folder: Path, bank: "FeatureBank", plan: "RefitPlan", console: "Console") -> None:
+    """Train the picked point again, with fresh seeds."""
     from kws_dendrite.cli.train import fit, save
-    from kws_dendrite.dendrites import DendriteConfig
-    from kws_dendrite.models import config_from_json
-    from kws_dendrite.training.config import TrainConfig
-    from kws_dendrite.training.growth import share_epochs
 
-    architecture = config_from_json(picked.architecture)
-    growth = DendriteConfig(**picked.growth) if picked.growth else None
-    restarts = 0 if growth else 1
-    recipe = TrainConfig(**{**(picked.recipe or {}), "epochs": epochs})
-    config = share_epochs(recipe, epochs, growth, restarts)
-    result = fit(bank, architecture, config, growth, members, seed, console, restarts=restarts)
-    save(folder, result, architecture, config, bank, seed)
+    proposal, config = plan.proposal, plan.recipe
+    result = fit(
+        bank, proposal.model, config, proposal.growth, plan.members, plan.seed, console, restarts=plan.restarts
+    )
+    save(folder, result, proposal.model, config, bank, plan.seed)
     if result.interrupted:
         inputs.say(console, f"training was interrupted; the best so far is in {folder}")
         raise KeyboardInterrupt

@@ -123,12 +123,16 @@ class SearchData:
             )
         return dataset
 
-    def bank(self, proposal: Proposal) -> FeatureBank:
-        """The features that a proposal asks for.
+    def check(self) -> None:
+        """Refuse other data than the search had.
 
         Raises:
-            DataError: other data than the search had.
+            DataError: they are others.
         """
+        _ = self._arrays if inputs.holds_arrays(self.where) else self._dataset
+
+    def bank(self, proposal: Proposal) -> FeatureBank:
+        """The features that a proposal asks for."""
         return self._banks.of(proposal)
 
     @cached_property

@@ -46,7 +46,7 @@ def test_tells_the_stages_as_they_pass(finished):
     _, outcome = finished
     for stage in ("features", "search", "train", "export", "benchmark", "evaluate"):
         assert f"{stage:<10} done in" in outcome.err
-    assert "trial 0 (plain), 1 of 2: " in outcome.err and "picked trial" in outcome.err
+    assert "trial 0 (plain): " in outcome.err and "2 of 2 ended" in outcome.err and "picked trial" in outcome.err
     assert "tflite_int8: accuracy" in outcome.err
     assert "TensorFlow" not in outcome.err and "WARNING" not in outcome.err
 
@@ -104,14 +104,13 @@ class _Bundle:
 
 
 def test_ctrl_c_in_the_search_leaves_what_is_found(tmp_path, speech, cache, monkeypatch):
-    ordinary = search_module.inputs.say
+    ordinary = search_module._Alone.on_trial
 
-    def say(console, text):
-        ordinary(console, text)
-        if text.startswith("trial 0"):
-            raise KeyboardInterrupt
+    def on_trial(self, result):
+        ordinary(self, result)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(search_module.inputs, "say", say)
+    monkeypatch.setattr(search_module._Alone, "on_trial", on_trial)
     outcome = call("run", "--data", speech, "--out", tmp_path / "run", "--cache", cache, *SMALL)
     assert (outcome.status, outcome.out) == (130, "")
     assert outcome.err.splitlines()[-1] == "interrupted"
