@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from kws_dendrite.errors import ConfigError
-from kws_dendrite.frontend import FrontEndConfig
+from kws_dendrite.frontend import FrontEndConfig, coefficients
 from kws_dendrite.plain import Graph, cost
 from kws_dendrite.plain.device import CORES, LATENCY_CORES, predict
 from kws_dendrite.search.objective import DEFAULT_CORE, Objective
@@ -109,7 +109,7 @@ class Limits:
             if key not in costs:
                 raise ConfigError(f"{flag(name)} is about {noun}, which was not counted; got {', '.join(costs)}")
             if costs[key] > limit:
-                return f"{noun} {costs[key]:,.6g}{unit} is over {flag(name)} {limit:,.6g}{unit}"
+                return f"{noun} {_shown(costs[key])}{unit} is over {flag(name)} {_shown(limit)}{unit}"
         return None
 
     def to_json(self) -> dict[str, Any]:
@@ -121,6 +121,11 @@ class Limits:
 def flag(name: str) -> str:
     """A limit as the command line has it."""
     return "--" + name.replace("_", "-")
+
+
+def _shown(value: float) -> str:
+    """1,024 and 0.13: whole numbers whole, others to a hundredth."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def check_latency(core: str) -> None:
@@ -164,7 +169,7 @@ def costs_of(
         return costs
     from kws_dendrite.search.frontend_cost import frontend_costs
 
-    features = frontend_costs(frontend, round(graph.input.size), core)
+    features = frontend_costs(frontend, graph.input.size // coefficients(frontend), core)
     own: dict[str, float] = {
         "flash": features.flash_bytes,
         "ram": features.ram_bytes,

@@ -10,6 +10,7 @@ from kws_dendrite.models import build_model, config_from_json
 from kws_dendrite.plain import cost
 from kws_dendrite.plain.device import CORES, predict
 from kws_dendrite.search import Objective, parse_objective, write_front_csv
+from kws_dendrite.search.untrained import largest_graph
 
 LATENCY = parse_objective("latency:cortex-m4@80")
 
@@ -72,21 +73,18 @@ def test_each_measures_what_it_says(tmp_path, quick):  # noqa: F811
     assert faster.measure(graph) == pytest.approx(LATENCY.measure(graph) / 2, abs=1e-6)
 
 
-def test_a_search_holds_the_objective_against_accuracy(tmp_path, quick):  # noqa: F811
-    config = replace(CONFIG, objective=LATENCY)
+def test_a_search_holds_the_objective_against_accuracy(tmp_path):
+    config = replace(CONFIG, trials=2, arms=("plain",), objective=LATENCY)
     study = search(tmp_path, config)
     results = study.run()
     for result in results:
-        graph = folded(result)
-        if result.growth is None:
-            assert result.parameters == cost(graph).parameters
-            assert result.size == LATENCY.measure(graph)
+        graph = largest_graph(config_from_json(result.architecture))
+        assert result.parameters == cost(graph).parameters
+        assert result.size == result.points[-1].costs["latency_ms"] == pytest.approx(LATENCY.measure(graph), rel=0.05)
         assert result.to_json()["objective"] == {
             "name": "latency:cortex-m4@80", "label": "Latency on cortex-m4 at 80 MHz, ms", "value": result.size
         }  # fmt: skip
-    assert {trial.values[1] for trial in study.studies["plain"].trials} == {
-        result.size for result in results if result.arm == "plain"
-    }
+    assert {trial.values[1] for trial in study.studies["plain"].trials} == {result.size for result in results}
     again = search(tmp_path, config)
     assert timeless(again.results()) == timeless(results)
     write_front_csv(tmp_path / "front.csv", results)
@@ -129,3 +127,39 @@ def test_other_costs_of_the_core_are_refused_by_name(tmp_path, quick, monkeypatc
 
 def test_the_settings_are_json():
     assert json.loads(json.dumps(LATENCY.made_of())) == LATENCY.made_of()
+
+
+def test_accuracy_or_loss_is_maximised():
+    assert parse_objective("params").merit(0.9, 0.3) == 0.9
+    assert parse_objective("params", "loss").merit(0.9, 0.3) == -0.3
+    assert "maximise" not in LATENCY.made_of()
+    assert parse_objective("params", "loss").made_of() == {"maximise": "loss"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("acuracy", "did you mean accuracy?"),
+        ("miss-rate", "there is no evaluation on continuous audio yet, so no miss rate"),
+        ("miss_rate@1", "take accuracy or loss"),
+        ("", "--maximise is accuracy or loss"),
+    ],
+)
+def test_what_cannot_be_maximised_says_what_can(text, says):
+    for make in (lambda: parse_objective("params", text), lambda: Objective(maximise=text)):
+        with pytest.raises(ConfigError) as caught:
+            make()
+        assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_front_end_behind_a_plus():
+    counted = parse_objective("latency:cortex-m4@80+frontend")
+    assert counted == replace(LATENCY, frontend=True) and parse_objective(counted.name) == counted
+    assert counted.label == "Latency on cortex-m4 at 80 MHz, ms, front end included"
+    assert counted.made_of() != LATENCY.made_of()
+    assert parse_objective("params+frontend").made_of() == {"objective": "params+frontend"}
+    assert (
+        LATENCY.counting(True) == counted and LATENCY.counting(False) == LATENCY and counted.counting(False) == counted
+    )
+    with pytest.raises(ConfigError, match=r"what stands behind an objective is \+frontend"):
+        parse_objective("ram+fronted")
