@@ -2,12 +2,15 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
 from tiny_search import CONFIG, SHARED, SPACE, bank, hashed_trial, search, timeless
 
-from kws_dendrite.errors import ConfigError, OutputError
-from kws_dendrite.search import ARMS, DEFAULT, Range, Search, SearchConfig
+from kws_dendrite.errors import ConfigError, DataError, OutputError
+from kws_dendrite.search import ARMS, DEFAULT, Limits, Objective, Range, Search, SearchConfig
 from kws_dendrite.search import study as study_module
+from kws_dendrite.search.journal import open_journal
+from kws_dendrite.search.stopping import StoppingRule
 from kws_dendrite.search.storage import JOURNAL
 from kws_dendrite.search.study import STARTUP_TRIALS
 from kws_dendrite.training.config import TrainConfig
@@ -146,6 +149,10 @@ def test_an_arm_may_join_but_not_be_forgotten(tmp_path, quick):
         ("augmentation copies", {"summary": {"augmentation": {"copies": 6}}}),
         ("front end block", {"bank": {"frontend": {"block": "mfe"}}}),
         ("labels", {"bank": {"labels": ("a", "b", "d")}}),
+        ("limits max_params", {"limits": Limits(max_params=400), "also": "limits core, "}),
+        ("stopping hopeless", {"stop_hopeless": True}),
+        ("stopping risk", {"rule": StoppingRule(risk=0.2)}),
+        ("maximise", {"objective": Objective(maximise="loss")}),
     ],
 )
 @pytest.mark.parametrize("arms", [("plain", "gradient"), ("gradient", "plain", "perforated")])
@@ -154,8 +161,8 @@ def test_changed_settings_are_named_and_nothing_is_written(tmp_path, quick, name
     before = (tmp_path / JOURNAL).read_bytes()
     data = replace(bank(), **change.get("bank", {}))
     data = replace(data, summary=data.summary | change.get("summary", {}))
-    settings = {key: value for key, value in change.items() if key in ("members", "seed", "train")}
-    with pytest.raises(ConfigError, match=f"started with another {name};"):
+    settings = {key: value for key, value in change.items() if key in SearchConfig.__dataclass_fields__}
+    with pytest.raises(ConfigError, match=f"started with another {change.get('also', '')}{name}[;,]"):
         search(tmp_path, replace(CONFIG, arms=arms, **settings), data, change.get("space", SPACE))
     assert (tmp_path / JOURNAL).read_bytes() == before
 
@@ -213,6 +220,91 @@ def test_too_few_epochs_are_refused_before_any_trial(tmp_path, quick):
 def test_settings_are_checked(settings, message):
     with pytest.raises(ConfigError, match=message):
         SearchConfig(**settings)
+
+
+@pytest.mark.parametrize(("name", "value"), [("__version__", "9.9"), ("FORMAT", 99)])
+def test_another_version_is_refused_by_name(tmp_path, quick, monkeypatch, name, value):
+    search(tmp_path).run()
+    monkeypatch.setattr(study_module, name, value)
+    with pytest.raises(ConfigError, match="started with another version; resume it with the same, or name another"):
+        search(tmp_path)
+
+
+def test_a_journal_from_before_there_were_slots_is_refused(tmp_path):
+    storage = open_journal(tmp_path / JOURNAL)
+    optuna.create_study(study_name="plain", storage=storage, directions=["maximize", "minimize"])
+    with pytest.raises(ConfigError, match="started with another version, before there were workers; name another"):
+        search(tmp_path)
+
+
+def test_a_study_that_no_search_made_is_refused(tmp_path):
+    storage = open_journal(tmp_path / JOURNAL)
+    optuna.create_study(study_name="search/plain", storage=storage)
+    with pytest.raises(ConfigError, match="has a study search/plain that no search made; name another folder"):
+        search(tmp_path)
+
+
+def test_a_study_that_was_just_created_when_its_process_ended_is_taken_on(tmp_path, quick):
+    storage = open_journal(tmp_path / JOURNAL)
+    optuna.create_study(study_name="search/plain", storage=storage, directions=["maximize", "minimize"])
+    assert len(search(tmp_path).run()) == 6
+
+
+def fails_at(monkeypatch, numbers, error) -> list[int]:
+    ordinary, calls = study_module.run_trial, []
+
+    def run_trial(*arguments, **settings):
+        calls.append(len(calls))
+        if len(calls) in numbers:
+            raise error
+        return ordinary(*arguments, **settings)
+
+    monkeypatch.setattr(study_module, "run_trial", run_trial)
+    return calls
+
+
+def test_a_trial_that_fails_unforeseen_does_not_end_the_search(tmp_path, quick, monkeypatch):
+    calls = fails_at(monkeypatch, {3}, RuntimeError("of\ntwo lines"))
+    study = search(tmp_path)
+    assert len(study.run()) == 5 and len(calls) == 6
+    (failed,) = [trial for trial in study.records() if trial.state == "failed"]
+    assert (failed.number, failed.why) == (2, "RuntimeError: of two lines")
+    (entry,) = [t for t in study.studies["plain"].trials if "traceback" in t.user_attrs]
+    assert "in run_trial" in entry.user_attrs["traceback"]
+    assert len(search(tmp_path).run()) == 5 and len(calls) == 6
+
+
+def test_where_all_fail_unforeseen_it_ends(tmp_path, quick, monkeypatch):
+    calls = fails_at(monkeypatch, range(99), RuntimeError("of a bug"))
+    with pytest.raises(RuntimeError, match="of a bug"):
+        search(tmp_path, replace(CONFIG, trials=9)).run()
+    assert len(calls) == study_module.BROKEN
+
+
+def test_an_error_of_the_data_ends_it_and_costs_no_trial(tmp_path, quick, monkeypatch):
+    calls = fails_at(monkeypatch, range(2, 20), DataError("no clips"))
+    for _ in range(8):
+        with pytest.raises(DataError, match="no clips"):
+            search(tmp_path).run()
+    assert len(calls) == 9
+    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    study = search(tmp_path)
+    assert len(study.run()) == 6 and {trial.tries for trial in study.records()} == {1}
+
+
+def test_hopeless_trials_are_stopped_where_there_is_one_arm(tmp_path, monkeypatch):
+    asked = {}
+
+    def run_trial(*arguments, stop, **settings):
+        asked.setdefault(len(arms), []).append(stop)
+        return hashed_trial(*arguments, **settings)
+
+    monkeypatch.setattr(study_module, "run_trial", run_trial)
+    rule = StoppingRule(checks=(0.5,), risk=0.5, audit=2)
+    for arms in (("plain",), ("plain", "growth")):
+        search(tmp_path / str(len(arms)), replace(CONFIG, trials=4, arms=arms, rule=rule)).run()
+    assert asked[1] == [rule.may_stop(slot) for slot in range(4)] and any(asked[1])
+    assert not any(asked[2])
 
 
 def test_the_default_space_is_told_in_the_journal(tmp_path, quick):
