@@ -83,7 +83,7 @@ def _drawn(name: str, values: Sequence[Any], shown: bool) -> Axis:
     """Of a drawn parameter: a range of numbers, or choices evenly spaced."""
     there = [value for value in values if value is not None]
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)
-    different = len(set(there))
+    different = len({_key(value) for value in there})
     if numeric and (different > CHOICES or different > max(2, len(there) / 2)):
         low, high = min(there), max(there)
         words = ["" if value is None else plain(value) for value in values]
