@@ -24,7 +24,7 @@
 typedef struct {
     const float *x, *weight, *bias, *gy;
     float *y, *gx, *partial;
-    uint8_t *where;
+    int32_t *where;
     const int64_t *codes; /* of dropout, one a member */
     int64_t members, clips, inputs, outputs, kernel_h, kernel_w, top, left;
     int pooled;
@@ -259,7 +259,7 @@ static int conv_backward_units(const void *job, int64_t begin, int64_t end)
 
 /* y is (members, outputs, clips, H, W), or with `pooled` (members, outputs, clips, OH, OW), `where` then as large; bias
  * may be NULL, codes where there is no dropout. */
-int conv_forward(float *y, const float *x, const float *weight, const float *bias, uint8_t *where,
+int conv_forward(float *y, const float *x, const float *weight, const float *bias, int32_t *where,
                  const int64_t *codes, int64_t members, int64_t clips, int64_t inputs, int64_t outputs, int64_t H,
                  int64_t W, int64_t kernel_h, int64_t kernel_w, int64_t top, int64_t left, int64_t window_h,
                  int64_t window_w, int64_t OH, int64_t OW, int pooled, int threads)
@@ -271,12 +271,12 @@ int conv_forward(float *y, const float *x, const float *weight, const float *bia
 }
 
 /* gx may be NULL. gweight and gbias are sums of chunks in order, whatever the number of threads. */
-int conv_backward(const float *gy, const float *x, const float *weight, const uint8_t *where, const int64_t *codes,
+int conv_backward(const float *gy, const float *x, const float *weight, const int32_t *where, const int64_t *codes,
                   float *gx, float *gweight, float *gbias, int64_t members, int64_t clips, int64_t inputs,
                   int64_t outputs, int64_t H, int64_t W, int64_t kernel_h, int64_t kernel_w, int64_t top, int64_t left,
                   int64_t window_h, int64_t window_w, int64_t OH, int64_t OW, int pooled, int threads)
 {
-    Conv d = {.x = x, .weight = weight, .gy = gy, .where = (uint8_t *)where, .codes = codes, .gx = gx,
+    Conv d = {.x = x, .weight = weight, .gy = gy, .where = (int32_t *)where, .codes = codes, .gx = gx,
               .members = members, .clips = clips, .inputs = inputs, .outputs = outputs, .kernel_h = kernel_h,
               .kernel_w = kernel_w, .top = top, .left = left, .pooled = pooled,
               .pool = {H, W, window_h, window_w, OH, OW}};

@@ -16,7 +16,6 @@ from torch.autograd.function import once_differentiable
 from kws_dendrite.models.kernels.functions import _call, _compiled
 from kws_dendrite.plain import same_padding
 
-NOWHERE = 255  # planes.h: a window's place has one byte
 SHARES = 1 << 24  # steps of a dropout rate
 KEY_STEP = 0x85157AF5  # between members' keys; any odd number of no pattern
 WORD = 0xFFFFFFFF
@@ -95,7 +94,7 @@ def relu_pool(x: Tensor, windows: Windows, codes: Tensor | None = None) -> Tenso
 
     Of equal maxima the first takes the gradient (the twin shares it between them).
     """
-    if not _compiled(x) or windows.size[0] * windows.size[1] > NOWHERE:
+    if not _compiled(x):
         return relu_pool_twin(x, windows, codes)
     return _ReluPool.apply(x, windows, codes)
 
@@ -110,7 +109,7 @@ def conv_relu_pool(
     x: Tensor, weight: Tensor, bias: Tensor | None, windows: Windows, codes: Tensor | None = None
 ) -> Tensor:
     """`relu_pool` of `conv2d`, in one pass: the whole map is never written."""
-    if not _compiled(x, weight) or windows.size[0] * windows.size[1] > NOWHERE:
+    if not _compiled(x, weight):
         return relu_pool_twin(conv2d_twin(x, weight, bias), windows, codes)
     return _Conv.apply(x, weight, bias, windows, codes)
 
@@ -168,7 +167,7 @@ class _Conv(torch.autograd.Function):
         ctx.sizes = (P, B, inputs, outputs, H, W, kh, kw, *before, *size, OH, OW)
         ctx.codes, ctx.pooled, ctx.biased = codes, int(windows is not None), bias is not None
         y = x.new_empty(P, outputs, B, OH, OW)
-        where = torch.empty(y.shape, dtype=torch.uint8) if windows else None
+        where = torch.empty(y.shape, dtype=torch.int32) if windows else None
         _call("conv_forward", y, x, weight, bias, where, codes, *ctx.sizes, ctx.pooled)
         ctx.save_for_backward(x, weight, where)
         return y
@@ -193,7 +192,7 @@ class _ReluPool(torch.autograd.Function):
         ctx.shape, ctx.sizes = x.shape, (P, C, B, H, W, *windows.size, OH, OW)
         ctx.codes = codes
         y = x.new_empty(P, C, B, OH, OW)
-        where = torch.empty(y.shape, dtype=torch.uint8)
+        where = torch.empty(y.shape, dtype=torch.int32)
         _call("relu_pool_forward", x, y, where, codes, *ctx.sizes)
         ctx.save_for_backward(where)
         return y

@@ -8,9 +8,8 @@
 
 #include "rows.h"
 
-#define NOWHERE 255 /* as the place of a window's maximum: nothing flows back */
+#define NOWHERE (-1) /* as the place of a window's maximum: nothing flows back */
 
-typedef uint8_t places __attribute__((vector_size(LANES)));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 
 INLINE vec splat_vec(float v) { return (vec){0} + v; }
@@ -52,25 +51,36 @@ INLINE void store_some(float *p, vec v, int64_t n, int64_t room)
     else memcpy(p, &v, n * sizeof(float));
 }
 
+INLINE void spread_rows(float *to, int64_t stride, const float *from, int64_t width, int64_t first, int64_t last,
+                        int64_t all, const int roomy)
+{
+    const int64_t rest = width % LANES, whole = width - rest;
+    const mask tail = lane_mask() < (mask){0} + (int32_t)rest;
+    for (int64_t r = first; r < last; r++) {
+        const float *a = from + r * width;
+        float *b = to + r * stride;
+        for (int64_t j = 0; j < whole; j += LANES) store(b + j, load(a + j));
+        if (rest) store(b + whole, roomy ? keep(load(a + whole), tail) : load_some(a + whole, rest, all - r * width - whole));
+    }
+}
+
 /* `rows` of `width` floats, `stride` apart in `to`; what lies between them becomes zero, and up to LANES behind them. */
 static void spread(float *to, int64_t stride, const float *from, int64_t width, int64_t rows)
 {
     if (stride == width) { memcpy(to, from, rows * width * sizeof(float)); return; }
-    const int64_t all = rows * width;
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t j = 0; j < width; j += LANES)
-            store(to + r * stride + j, load_some(from + r * width + j, width - j, all - r * width - j));
+    const int64_t careful = LANES / width + 1 < rows ? LANES / width + 1 : rows; /* a vector would end behind the last */
+    spread_rows(to, stride, from, width, 0, rows - careful, rows * width, 1);
+    spread_rows(to, stride, from, width, rows - careful, rows, rows * width, 0);
 }
 
 /* The inverse. */
 static void gather(float *to, int64_t width, const float *from, int64_t stride, int64_t rows)
 {
     if (stride == width) { memcpy(to, from, rows * width * sizeof(float)); return; }
-    const int64_t all = rows * width;
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t j = 0; j < width; j += LANES)
-            store_some(to + r * width + j, load(from + r * stride + j), width - j < LANES ? width - j : LANES,
-                       all - r * width - j);
+    const int64_t careful = LANES / width + 1 < rows ? LANES / width + 1 : rows, first = rows - careful;
+    for (int64_t r = 0; r < first; r++)
+        for (int64_t j = 0; j < width; j += LANES) store(to + r * width + j, load(from + r * stride + j));
+    for (int64_t r = first; r < rows; r++) memcpy(to + r * width, from + r * stride, width * sizeof(float));
 }
 
 /* Whether element `index` of a map stays: the upper 24 bits of a mixed counter against `threshold` (finalizer of
@@ -109,7 +119,7 @@ INLINE Drop drop_of(const int64_t *codes, int64_t member)
 /* One map behind its convolution: y = dropout(max of each window of relu(z + bias)), and where the maximum was. `room`
  * floats may be written from y on, at least OH * OW. z has `stride` floats a row and may be read LANES * 2 behind them. */
 INLINE void pool_map(const Pooling *d, const float *z, int64_t stride, float bias, Drop drop, uint32_t index, float *y,
-                     uint8_t *where, int64_t room)
+                     int32_t *where, int64_t room)
 {
     const int twos = d->window_h == 2 && d->window_w == 2 && d->OH * 2 <= d->H && d->OW * 2 <= d->W;
     for (int64_t i = 0; i < d->OH; i++)
@@ -157,16 +167,15 @@ INLINE void pool_map(const Pooling *d, const float *z, int64_t stride, float bia
                 dead |= ~stay;
                 most = keep(most * drop.scale, stay);
             }
-            place = (dead & NOWHERE) | (~dead & place);
-            const places small = __builtin_convertvector(place, places);
+            place |= dead; /* all bits of a dead one: NOWHERE */
             store_some(y + at, most, left, room - at);
-            if (room - at >= LANES) memcpy(where + at, &small, LANES);
-            else memcpy(where + at, &small, left);
+            if (room - at >= LANES) memcpy(where + at, &place, sizeof place);
+            else memcpy(where + at, &place, left * sizeof(int32_t));
         }
 }
 
 /* Its gradient into a map of zeros; up to 2 * LANES floats behind it may become zero. Returns the sum. */
-INLINE double unpool_map(const Pooling *d, const float *gy, float scale, const uint8_t *where, int64_t room, float *gz,
+INLINE double unpool_map(const Pooling *d, const float *gy, float scale, const int32_t *where, int64_t room, float *gz,
                          int64_t stride)
 {
     const int twos = d->window_h == 2 && d->window_w == 2 && d->OH * 2 <= d->H && d->OW * 2 <= d->W;
@@ -175,10 +184,9 @@ INLINE double unpool_map(const Pooling *d, const float *gy, float scale, const u
         for (int64_t j = 0; j < d->OW; j += LANES) {
             const int64_t i = twos ? row / 2 : row, at = i * d->OW + j, left = d->OW - j < LANES ? d->OW - j : LANES;
             vec g = load_some(gy + at, left, room - at) * scale;
-            places small = {0};
-            if (room - at >= LANES) memcpy(&small, where + at, LANES);
-            else memcpy(&small, where + at, left);
-            const mask place = __builtin_convertvector(small, mask);
+            mask place = {0};
+            if (room - at >= LANES) memcpy(&place, where + at, sizeof place);
+            else memcpy(&place, where + at, left * sizeof(int32_t));
             g = keep(g, place != NOWHERE);
             if (!twos || row % 2 == 0) sum += g;
             if (twos) {

@@ -6,7 +6,7 @@
 typedef struct {
     const float *x, *gy;
     float *y, *gx;
-    uint8_t *where;
+    int32_t *where;
     const int64_t *codes;
     int64_t channels, clips;
     Pooling pool;
@@ -48,7 +48,7 @@ static int relu_pool_backward_rows(const void *job, int64_t begin, int64_t end)
 }
 
 /* codes may be NULL where there is no dropout. */
-int relu_pool_forward(const float *x, float *y, uint8_t *where, const int64_t *codes, int64_t members, int64_t channels,
+int relu_pool_forward(const float *x, float *y, int32_t *where, const int64_t *codes, int64_t members, int64_t channels,
                       int64_t clips, int64_t H, int64_t W, int64_t window_h, int64_t window_w, int64_t OH, int64_t OW,
                       int threads)
 {
@@ -57,11 +57,11 @@ int relu_pool_forward(const float *x, float *y, uint8_t *where, const int64_t *c
     return split(relu_pool_forward_rows, &d, members * channels, threads);
 }
 
-int relu_pool_backward(float *gx, const float *gy, const uint8_t *where, const int64_t *codes, int64_t members,
+int relu_pool_backward(float *gx, const float *gy, const int32_t *where, const int64_t *codes, int64_t members,
                        int64_t channels, int64_t clips, int64_t H, int64_t W, int64_t window_h, int64_t window_w,
                        int64_t OH, int64_t OW, int threads)
 {
-    const ReluPool d = {.gx = gx, .gy = gy, .where = (uint8_t *)where, .codes = codes, .channels = channels,
+    const ReluPool d = {.gx = gx, .gy = gy, .where = (int32_t *)where, .codes = codes, .channels = channels,
                         .clips = clips, .pool = {H, W, window_h, window_w, OH, OW}};
     return split(relu_pool_backward_rows, &d, members * channels, threads);
 }
