@@ -40,7 +40,13 @@ _TRAIN = {
 
 DEFAULT = Space(families={"separable": _SEPARABLE}, train=_TRAIN, dendrites=_DENDRITES)
 
-# A front end and an augmentation are features of their own, so there are few of each.
+_FRAMES = {
+    "frame_length": Choice((0.016, 0.032)),
+    "frame_stride": Choice((0.016, 0.032)),
+    "fft_length": Choice((256, 512)),
+}
+
+# Each front end is features of its own to compute, so there are few of each.
 WIDE = Space(
     families={
         "separable": {**_SEPARABLE, "head_hidden": Choice((0, 8)), "residual": Choice(("added", "joined"))},
@@ -64,30 +70,13 @@ WIDE = Space(
             "dropout": Choice((0.0, 0.1, 0.3)),
         },
     },
-    train=_TRAIN,
+    train={**_TRAIN, "stretch": Choice((0.0, 0.1)), "mixup": Choice((0.0, 0.2))},
     dendrites=_DENDRITES,
     frontends={
-        "logmel": {
-            "frame_length": Choice((0.016, 0.024, 0.032)),
-            "frame_stride": Choice((0.016, 0.02, 0.032)),
-            "fft_length": Choice((256, 512)),
-            "num_filters": Choice((16, 24, 32)),
-        },
-        "mfcc": {
-            "frame_length": Choice((0.016, 0.024, 0.032)),
-            "frame_stride": Choice((0.016, 0.02, 0.032)),
-            "fft_length": Choice((256, 512)),
-            "num_filters": Choice((20, 32)),
-            "num_cepstral": Choice((10, 13, 20)),
-        },
-        "mfe": {
-            "frame_length": Choice((0.016, 0.024, 0.032)),
-            "frame_stride": Choice((0.016, 0.02, 0.032)),
-            "fft_length": Choice((256, 512)),
-            "num_filters": Choice((16, 24, 32)),
-        },
+        "logmel": {**_FRAMES, "num_filters": Choice((16, 24, 32))},
+        "mfcc": {**_FRAMES, "num_filters": Choice((20, 32)), "num_cepstral": Choice((10, 13))},
+        "mfe": {**_FRAMES, "num_filters": Choice((16, 24, 32))},
     },
-    augment={"noise_probability": Choice((0.4, 0.7))},
 )
 
 # arXiv 2605.15647's random search over its own family; docs/search_space.md says what differs.

@@ -290,7 +290,11 @@ def test_the_ground_that_a_bank_is():
     ("space", "where", "says"),
     [
         (WIDE, Ground(12, 50, 13, RECIPE), "the space searches front ends, but the data are features"),
-        (replace(WIDE, frontends={}), Ground(12, 50, 13, RECIPE), "the space searches augmentation, but the data"),
+        (
+            DEFAULT.with_dims(augment__noise_probability=Choice((0.4, 0.7))),
+            Ground(12, 50, 13, RECIPE),
+            "the space searches augmentation, but the data",
+        ),
         (Space({"bc_resnet": {}}), Ground(12, 50, 13, RECIPE), "no family of the space (bc_resnet) reads 13"),
         (DEFAULT, Ground(12, 50, 13, TrainConfig(epochs=6)), "6 epochs leave none for 3 cycles after 4 candidate"),
         (
