@@ -6,6 +6,7 @@ output are its first two. H is time, W frequency (1 in the temporal nets). "same
 before, the rest after, so that exporting needs no PAD.
 """
 
+import functools
 import math
 from typing import Literal
 
@@ -326,6 +327,11 @@ class MaxPool(nn.Module):
         return max_pool(x, self.windows)
 
 
+@functools.lru_cache(maxsize=16)
+def _counted(members: int) -> Tensor:
+    return torch.arange(members)
+
+
 class Dropout(nn.Module):
     """Training drops elements at `rate` and scales the rest by 1 / (1 - rate): (P, ...) -> the same.
 
@@ -348,7 +354,7 @@ class Dropout(nn.Module):
         """What the next forward pass drops, (P,); None for nothing."""
         if not self.training or not self.drops:
             return None
-        draws = torch.arange(members) if self.draws is None else self.draws
+        draws = _counted(members) if self.draws is None else self.draws
         return draw_codes(draws, self.rate if self.rates is None else self.rates)
 
     def forward(self, x: Tensor) -> Tensor:

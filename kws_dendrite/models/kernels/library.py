@@ -17,7 +17,10 @@ import tempfile
 from pathlib import Path
 
 SWITCH = "KWS_DENDRITE_KERNELS"
-SOURCES = ("depthwise.c", "norm.c", "pool.c", "window.c", "plateau.c", "gather.c", "conv.c", "relu_pool.c", "dropout.c", "adamw.c")
+SOURCES = (
+    "depthwise.c", "norm.c", "pool.c", "window.c", "plateau.c", "gather.c", "conv.c", "relu_pool.c", "dropout.c",
+    "adamw.c",
+)  # fmt: skip
 HEADERS = ("rows.h", "planes.h")
 FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 NATIVE = (("-march=native",), ("-mcpu=native",), ())  # the first that the compiler takes: x86 and new Arm, old Arm, any
