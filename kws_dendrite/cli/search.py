@@ -143,7 +143,7 @@ def search(
     front = pareto_front(results)
     refitted = refit_searched(out, refit, read_test, cache, console) if refit else None
     if as_json:
-        report = {"trials": len(results), "front": [trial.to_json() for trial in front], "folder": str(out)}
+        report = {"trials": len(results), "front": [brief(trial) for trial in front], "folder": str(out)}
         print(json.dumps(report if refitted is None else {**report, "refit": refitted}))
         return
     Console().print(front_table([trial.to_json() for trial in front]))
@@ -176,6 +176,11 @@ def refit_searched(folder: Path, members: int, read_test: bool, cache: Path, con
 
     found = open_searched(folder)
     return refit_front(found, found.data(None, cache, console), members, None, console, read_test=read_test)
+
+
+def brief(trial: "TrialResult") -> dict[str, Any]:
+    """A net of the front as JSON, without what trials.json has of its trial besides."""
+    return {name: value for name, value in trial.to_json().items() if name not in ("curve", "steps", "points")}
 
 
 def run_search(

@@ -52,7 +52,11 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(searched, optio
     report = json.loads(outcome.out)
     assert report["trials"] == 2 and report["folder"] == str(folder)
     trials = json.loads(before["trials.json"])
-    assert report["front"] == [trials[trial["number"]] for trial in report["front"]]
+    for net in report["front"]:
+        points = {point["dendrites"]: point for point in trials[net["number"]]["points"]}
+        point = points[net["dendrites"]]
+        assert {name: net[name] for name in point if name in net} == {name: point[name] for name in point if name in net}
+        assert net["architecture"] == trials[net["number"]]["architecture"] and "curve" not in net
     assert contents(folder) == before
 
 
@@ -113,3 +117,47 @@ def test_latency_on_a_device_is_an_objective(arrays, tmp_path):
     assert f"at 80 MHz, ms {trial['objective']['value']:.3g}, validation accuracy" in outcome.err
     with untouched(folder):
         refuse(*options, "--out", folder, says="started with --objective latency:cortex-m4@80, not params")
+
+
+def test_two_workers_find_what_one_does(searched, options, tmp_path):
+    alone, _ = searched
+    folder = tmp_path / "search"
+    outcome = succeed(*options, "--out", folder, "--workers", 2)
+    assert outcome.err.splitlines()[0].endswith(f"2 in all; results in {folder}")
+    found, expected = (json.loads((place / "trials.json").read_text()) for place in (folder, alone))
+    same = ("number", "arm", "state", "validation_accuracy_members", "parameters", "architecture", "growth", "why")
+    assert [{name: trial[name] for name in same} for trial in found] == [
+        {name: trial[name] for name in same} for trial in expected
+    ]
+    assert {trial["worker"] for trial in found}.isdisjoint(trial["worker"] for trial in expected)
+    assert [path.name for path in (folder / "workers").iterdir()] == ["turn.lock"]
+
+
+def test_limits_skip_before_training(options, tmp_path):
+    outcome = succeed(*options, "--out", tmp_path / "search", "--max-params", 600, "--max-ram", "64k")
+    trials = json.loads((tmp_path / "search" / "trials.json").read_text())
+    assert all(trial["parameters"] <= 600 for trial in trials if trial["parameters"])
+    assert all("is over --max-params 600" in trial["why"] for trial in trials if trial["state"] == "skipped")
+    settings = json.loads((tmp_path / "search" / "search.json").read_text())
+    assert settings["limits"]["max_params"] == 600 and settings["limits"]["max_ram"] == 65536
+    assert "Front, validation accuracy" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (
+            ["--storage", "sqlite:///x.db"],
+            "--storage takes postgresql://user:password@host/database; got sqlite:///x.db",
+        ),
+        (["--storage", "postgresql://a:secret@127.0.0.1:1/b"], "postgresql://a:***@127.0.0.1:1/b does not answer"),
+        (["--space", "papre"], "did you mean paper?"),
+        (["--max-ram", "much"], "--max-ram"),
+        (["--maximise", "f1"], "accuracy"),
+        (["--workers", 0], "--workers"),
+    ],
+)
+def test_what_cannot_be_searched_is_one_line(options, tmp_path, more, says):
+    pytest.importorskip("psycopg")
+    line = refuse(*options, "--out", tmp_path / "new", *more, says=says)
+    assert "secret" not in line and list(tmp_path.iterdir()) == []
