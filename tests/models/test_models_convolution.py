@@ -106,7 +106,7 @@ def test_relu_pool(shape, windows, rate, seed):
 def test_many_clips_in_several_chunks():
     """The paper's three stages at full size: clips fall into chunks, the last one shorter than the others."""
     for inputs, outputs, H, W in ((1, 4, 48, 13), (4, 8, 24, 6), (8, 8, 12, 3)):
-        values = inputs_of((2, inputs, outputs, 61, H, W), (3, 3), H)
+        values = inputs_of((2, inputs, outputs, 125, H, W), (3, 3), H)
         codes = some_codes(2, 0.1, 1)
         assert_same(
             lambda *i, codes=codes: conv_relu_pool(*i, Windows((2, 2)), codes),
@@ -163,7 +163,7 @@ def test_a_member_that_diverged_leaves_the_others_alone():
 
 @compiled
 def test_several_threads_give_the_same_bytes(monkeypatch):
-    values, threads = inputs_of((2, 3, 5, 60, 12, 7), (3, 3), 0), torch.get_num_threads()
+    values, threads = inputs_of((2, 3, 5, 150, 12, 7), (3, 3), 0), torch.get_num_threads()
     monkeypatch.setattr(functions, "FLOATS_A_THREAD", 100)
 
     def run():

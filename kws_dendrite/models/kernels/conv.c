@@ -6,7 +6,7 @@
  */
 #include "planes.h"
 
-#define CHUNK_FLOATS 24576 /* of input and output planes: 96 KiB, within any second-level cache */
+#define CHUNK_FLOATS 98304 /* of input and output planes: 384 KiB, within a usual second-level cache */
 #define WIDE 4             /* output channels that are summed at once */
 #ifdef __AVX512VL__
 #define VECTORS 4 /* of each: as many sums as there are registers for */
@@ -94,6 +94,16 @@ static void convolve_all(const float *x, float *y, const float *weight, const fl
     }
 }
 
+typedef float quad __attribute__((vector_size(4 * LANES / 2)));
+
+INLINE float lanes_total(vec v)
+{
+    quad halves[2], both;
+    memcpy(halves, &v, sizeof v);
+    both = halves[0] + halves[1];
+    return (both[0] + both[2]) + (both[1] + both[3]);
+}
+
 /* sums[o, t] of `count` rows of g and `three` taps of one row of x: products over the whole length. */
 INLINE void correlate(const float *g, const float *x, const int64_t *offsets, int64_t row, int64_t n, float *to,
                       int64_t apart, const int count, const int three)
@@ -114,7 +124,7 @@ INLINE void correlate(const float *g, const float *x, const int64_t *offsets, in
         }
     }
     for (int o = 0; o < count; o++)
-        for (int t = 0; t < three; t++) to[o * apart + t] += (float)total(sum[o][t]);
+        for (int t = 0; t < three; t++) to[o * apart + t] += lanes_total(sum[o][t]);
 }
 
 static void correlate_all(const Conv *d, const Sizes *s, const float *g, const float *x, const int64_t *offsets,
