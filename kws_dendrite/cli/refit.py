@@ -126,7 +126,11 @@ def train_points(found: Searched, data: SearchData, plans: Sequence[RefitPlan], 
             failed.append(plan.name)
             inputs.say(console, f"{plan.name} failed: {error}")
 
-        elsewhere = work.run(on_point, on_epoch, on_failure)
+        try:
+            elsewhere = work.run(on_point, on_epoch, on_failure)
+        except KeyboardInterrupt:
+            inputs.say(console, f"{done} of {len(plans)} nets are finished; the same command goes on")
+            raise
     if elsewhere:
         inputs.say(console, f"other processes are at work on {', '.join(plan.name for plan in elsewhere)}")
     if failed:
