@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 from kws_dendrite.output import write_json
 
 ARMS = "plain,gradient,perforated"  # the published sweep's
-EPOCHS, MEMBERS = 40, 2
+EPOCHS, MEMBERS = 40, 1  # one seed a trial, as published
 LOOK = 1.0  # seconds between two looks at the memory
 PARTS = 8  # of a sweep, whose times are compared
 
@@ -53,6 +54,7 @@ def run_search(data: Path, folder: Path, each: int, count: int, more: Sequence[s
     ]  # fmt: skip
     print(" ".join(command), flush=True)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    used = processor_seconds()
     begun, peak, process = time.time(), 0, subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         while process.poll() is None:
@@ -66,6 +68,7 @@ def run_search(data: Path, folder: Path, each: int, count: int, more: Sequence[s
         "workers": count,
         "cores": len(os.sched_getaffinity(0)),
         "load": os.getloadavg(),
+        "cpu_seconds": before.get("cpu_seconds", 0.0) + processor_seconds() - used,
         "peak_memory": max(peak, before.get("peak_memory", 0)),
         "calls": calls,
         "command": command[1:],
@@ -110,6 +113,12 @@ def seconds_of(value: Any) -> float:
     return value if isinstance(value, (int, float)) else datetime.fromisoformat(value).timestamp()
 
 
+def processor_seconds() -> float:
+    """Of all child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def memory_of(group: int) -> int:
     """Bytes of all processes of a session: shared pages are split between those that share them (PSS)."""
     total = 0
@@ -136,6 +145,7 @@ def show(found: dict[str, Any]) -> None:
         f"{found['cores']} cores, load {found['load'][0]:.1f}: {found['seconds']:.0f} s in all, "
         f"{found['training_seconds']:.0f} s from the first trial to the last"
         + (f", {hourly:.0f} trials an hour" if hourly else "")
+        + (f"; {found['cpu_seconds'] / found['trials']:.2f} processor seconds a trial" if found["trials"] else "")
         + f"; peak memory {found['peak_memory'] / 2**30:.2f} GiB"
     )
     print("seconds at trial: " + ", ".join(f"{mark}: {at:.0f}" for mark, at in found["seconds_at"].items()))
