@@ -6,31 +6,28 @@ arms: what the arms share is paired there, and does not depend on the order in w
 """
 
 import contextlib
-import hashlib
 import json
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial
 
 from kws_dendrite import __version__
 from kws_dendrite.data.augment import AugmentConfig
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.errors import ConfigError, KwsDendriteError
+from kws_dendrite.search.config import SearchConfig
 from kws_dendrite.search.dims import NoneFits
 from kws_dendrite.search.front import TrialResult
-from kws_dendrite.search.limits import Limits, fitted
-from kws_dendrite.search.objective import PARAMETERS, PARAMS, Objective
+from kws_dendrite.search.limits import fitted
+from kws_dendrite.search.objective import PARAMS
 from kws_dendrite.search.proposal import Ground, Proposal, check_space, suggest
 from kws_dendrite.search.queue import (
-    ATTEMPT,
     DOUBLE,
     END,
     FAILED,
@@ -51,64 +48,19 @@ from kws_dendrite.search.records import (
     save_settings,
     study_name,
 )
+from kws_dendrite.search.sampler import SlotSampler
 from kws_dendrite.search.space import ARMS, Arm, Space
 from kws_dendrite.search.spaces import DEFAULT
-from kws_dendrite.search.stopping import Standing, StoppingRule, standing
+from kws_dendrite.search.stopping import Standing, standing
 from kws_dendrite.search.storage import RUN, open_store, worker_name
 from kws_dendrite.search.trial import Outcome, run_trial
-from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.loop import EpochRecord
 
-STARTUP_TRIALS = 10  # random ones before the sampler learns, of Optuna's TPE; its own default
 NAME = "search"  # of a search in a journal, where there is no other
 POLL = 1.0  # seconds between two looks for a slot that another worker gives back
 BROKEN = 5  # trials that fail unforeseen one after another, before any ended, after which a worker gives up
 TRACEBACK = "traceback"  # attribute of an entry that failed unforeseen
 OnEpoch = Callable[[str, EpochRecord, int], None]
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """Attributes:
-    trials: of each arm.
-    arms: which; all get the same number of trials and of epochs.
-    members: seeds a trial.
-    train: the recipe; what the space has of it is drawn, its epochs are a trial's in all, over its cycles and candidate
-        phases. The plain arm has two cycles, the others one more than they have growth steps.
-    seed: of draws and of training.
-    objective: what is held against accuracy or negative loss.
-    limits: what no net may cost more; checked before a trial is trained.
-    stop_hopeless: end trials early that cannot come to the front any more; None does where there is one arm alone,
-        since arms that are compared get equal epochs.
-    rule: when a trial is hopeless.
-    """
-
-    trials: int = 10
-    arms: tuple[Arm, ...] = ARMS
-    members: int = 2
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40))
-    seed: int = 0
-    objective: Objective = PARAMETERS
-    limits: Limits = field(default_factory=Limits)
-    stop_hopeless: bool | None = None
-    rule: StoppingRule = field(default_factory=StoppingRule)
-
-    def __post_init__(self) -> None:
-        if self.trials < 1 or self.members < 1:
-            raise ConfigError(f"trials and members are at least 1; got {self.trials} and {self.members}")
-        unknown = [arm for arm in self.arms if arm not in ARMS]
-        if unknown or not self.arms or len(set(self.arms)) < len(self.arms):
-            raise ConfigError(f"arms are some of {', '.join(ARMS)}, each once; got {', '.join(self.arms) or 'none'}")
-
-    @property
-    def stops(self) -> bool:
-        """Whether hopeless trials are stopped."""
-        return len(self.arms) == 1 if self.stop_hopeless is None else self.stop_hopeless
-
-    @property
-    def total(self) -> int:
-        """Trials of all arms."""
-        return self.trials * len(self.arms)
 
 
 class Search:
@@ -419,44 +371,6 @@ class _Hand:
             return Outcome(FAILED, f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
         self.ended += 1
         return outcome
-
-
-class SlotSampler(BaseSampler):
-    """Draws for one entry: seeded by its slot and attempt, so that it does not matter who draws, nor when in a random
-    start. In the random start the same slot of every arm draws the same shared choices."""
-
-    def __init__(self, seed: int, arm: str) -> None:
-        self.seed, self.arm = seed, arm
-        self.inner: BaseSampler = RandomSampler(seed=seed)
-
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Take the entry's own seed."""
-        slot, attempt = trial.user_attrs.get(SLOT, 0), trial.user_attrs.get(ATTEMPT, 0)
-        start = slot < STARTUP_TRIALS
-        text = f"{self.seed} {'first' if start else self.arm} {slot}" + (f" {attempt}" if attempt else "")
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-        if start:
-            self.inner = RandomSampler(seed=seed)
-        else:
-            # What others run now counts as bad until it is known: workers spread.
-            self.inner = TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=False, constant_liar=True)
-        self.inner.before_trial(study, trial)
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
-        """As the inner sampler's."""
-        return self.inner.infer_relative_search_space(study, trial)
-
-    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
-        """As the inner sampler's."""
-        return self.inner.sample_relative(study, trial, search_space)
-
-    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, param_name: str, distribution: Any) -> Any:
-        """As the inner sampler's."""
-        return self.inner.sample_independent(study, trial, param_name, distribution)
-
-    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: Any, values: Any) -> None:
-        """As the inner sampler's."""
-        self.inner.after_trial(study, trial, state, values)
 
 
 def _known(error: BaseException) -> KwsDendriteError | None:

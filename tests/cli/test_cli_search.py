@@ -55,7 +55,8 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(searched, optio
     for net in report["front"]:
         points = {point["dendrites"]: point for point in trials[net["number"]]["points"]}
         point = points[net["dendrites"]]
-        assert {name: net[name] for name in point if name in net} == {name: point[name] for name in point if name in net}
+        shared = set(net) & set(point)
+        assert {name: net[name] for name in shared} == {name: point[name] for name in shared}
         assert net["architecture"] == trials[net["number"]]["architecture"] and "curve" not in net
     assert contents(folder) == before
 

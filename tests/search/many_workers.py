@@ -4,7 +4,7 @@ from collections import Counter
 
 from kws_dendrite.search import pareto_front
 from kws_dendrite.search.queue import SLOT
-from kws_dendrite.search.study import STARTUP_TRIALS
+from kws_dendrite.search.sampler import STARTUP_TRIALS
 
 
 def every_slot_ended_once(search) -> None:

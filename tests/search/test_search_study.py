@@ -10,9 +10,9 @@ from kws_dendrite.errors import ConfigError, DataError, OutputError
 from kws_dendrite.search import ARMS, DEFAULT, Limits, Objective, Range, Search, SearchConfig
 from kws_dendrite.search import study as study_module
 from kws_dendrite.search.journal import open_journal
+from kws_dendrite.search.sampler import STARTUP_TRIALS
 from kws_dendrite.search.stopping import StoppingRule
 from kws_dendrite.search.storage import JOURNAL
-from kws_dendrite.search.study import STARTUP_TRIALS
 from kws_dendrite.training.config import TrainConfig
 
 

@@ -1,0 +1,54 @@
+"""Settings of a search, checked when made."""
+
+from dataclasses import dataclass, field
+
+from kws_dendrite.errors import ConfigError
+from kws_dendrite.search.limits import Limits
+from kws_dendrite.search.objective import PARAMETERS, Objective
+from kws_dendrite.search.space import ARMS, Arm
+from kws_dendrite.search.stopping import StoppingRule
+from kws_dendrite.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Attributes:
+    trials: of each arm.
+    arms: which; all get the same number of trials and of epochs.
+    members: seeds a trial.
+    train: the recipe; what the space has of it is drawn, its epochs are a trial's in all, over its cycles and candidate
+        phases. The plain arm has two cycles, the others one more than they have growth steps.
+    seed: of draws and of training.
+    objective: what is held against accuracy or negative loss.
+    limits: what no net may cost more; checked before a trial is trained.
+    stop_hopeless: end trials early that cannot come to the front any more; None does where there is one arm alone,
+        since arms that are compared get equal epochs.
+    rule: when a trial is hopeless.
+    """
+
+    trials: int = 10
+    arms: tuple[Arm, ...] = ARMS
+    members: int = 2
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40))
+    seed: int = 0
+    objective: Objective = PARAMETERS
+    limits: Limits = field(default_factory=Limits)
+    stop_hopeless: bool | None = None
+    rule: StoppingRule = field(default_factory=StoppingRule)
+
+    def __post_init__(self) -> None:
+        if self.trials < 1 or self.members < 1:
+            raise ConfigError(f"trials and members are at least 1; got {self.trials} and {self.members}")
+        unknown = [arm for arm in self.arms if arm not in ARMS]
+        if unknown or not self.arms or len(set(self.arms)) < len(self.arms):
+            raise ConfigError(f"arms are some of {', '.join(ARMS)}, each once; got {', '.join(self.arms) or 'none'}")
+
+    @property
+    def stops(self) -> bool:
+        """Whether hopeless trials are stopped."""
+        return len(self.arms) == 1 if self.stop_hopeless is None else self.stop_hopeless
+
+    @property
+    def total(self) -> int:
+        """Trials of all arms."""
+        return self.trials * len(self.arms)
