@@ -40,7 +40,7 @@ from kws_dendrite.models.kernels.library import load
 from kws_dendrite.output import write_json
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import share_epochs, train
-from kws_dendrite.training.rates import Rates, repeated
+from kws_dendrite.training.rates import MemberAdamW, Rates, repeated
 
 HERE = Path(__file__).parent
 PACKAGE = "perforatedai==3.2.9"
@@ -164,15 +164,40 @@ def peers(data: Path, options: argparse.Namespace) -> dict[str, Any]:
     )
     for name, ratio in ratios.items():
         print(f"{name:60} {ratio:6.2f}")
+    steps = {P: optimiser_steps(paper, P) for P in (1, 5, 50)}
+    for P, (member, fused) in steps.items():
+        print(
+            f"AdamW step, paper net, {P} members: {member:.0f} us with rates of their own, {fused:.0f} us torch's fused"
+        )
     sizes = {"paper": parameter_count(build_model(paper)), "default": parameter_count(build_model(separable))}
     return {
         "rows": [asdict(row) | {"seed_epoch": row.seed_epoch} for row in best.values()],
         "ratios": ratios,
         "parameters": sizes,
+        "optimiser_microseconds": {P: {"member": member, "fused": fused} for P, (member, fused) in steps.items()},
         "torch": torch.__version__,
         "kernels": bool(load()),
         "rounds": options.rounds,
     }
+
+
+def optimiser_steps(config: ModelConfig, members: int) -> tuple[float, float]:
+    """Processor microseconds of a step and the forgetting of gradients: this project's AdamW, and torch's fused one."""
+    model = build_model(config, members)
+    member = MemberAdamW(model, TrainConfig(), Rates(learning_rate=tuple(0.001 * (p + 1) for p in range(members))))
+    fused = torch.optim.AdamW(model.parameters(), fused=True)
+    best = []
+    for step, forget in ((lambda: member.step(0.5), member.zero_grad), (fused.step, fused.zero_grad)):
+        least = float("inf")
+        for _ in range(200):
+            for parameter in model.parameters():
+                parameter.grad = torch.full_like(parameter, 1e-3)
+            start = time.process_time()
+            step()
+            forget()
+            least = min(least, time.process_time() - start)
+        best.append(least * 1e6)
+    return best[0], best[1]
 
 
 def wider(bank: FeatureBank) -> FeatureBank:
