@@ -35,6 +35,8 @@ def probes() -> Iterator[Emitted]:
     yield Emitted("MUL", (), (), "", (column, column), column)
     for kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
         yield Emitted(kind, (), (), "", (column,), column)
+    yield Emitted("MAX_POOL_2D", (), (), "", (column,), column, (3, 1), pads=(1, 0))
+    yield conv(column, 0, (1, 1), "line", depthwise=True)
     yield Emitted("SOFTMAX", (), (), "", ((12,),), (12,))
     yield Emitted("TANH", (), (), "", (column,), column)
     yield Emitted("CONCATENATION", (), (), "", (column,), column)
@@ -45,7 +47,7 @@ def shapes() -> Iterator[Emitted]:
     for form in ("rising", "line"):
         for taps in (1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14):
             yield pointwise(3, taps, 4, form)
-        for kernel in (1, 3, 5, 7, 9):
+        for kernel in (1, 3, 5, 7, 9, 11, 13, 15):
             for stride in (1, 2):
                 for channels in (8, 200, 300):
                     yield conv((20, 1, channels), 0, (kernel, 1), form, (stride, 1), depthwise=True)

@@ -30,6 +30,8 @@ def grids() -> Iterator[tuple[str, list[Emitted]]]:
     yield "depthwise", list(_depthwise())
     yield "elementwise", list(_elementwise())
     yield "pools", list(_pools())
+    yield "scales", list(_scales())
+    yield "running maxima", list(_running_maxima())
 
 
 def pointwise(positions: int, taps: int, outs: int, form: str, stride: int = 1, shared: bool = False) -> Emitted:
@@ -95,7 +97,10 @@ def _kernels() -> Iterator[Emitted]:
 def _temporal() -> Iterator[Emitted]:
     forms = itertools.cycle(["line", "rising", "line"])
     heights, channels = itertools.cycle([25, 49, 13, 30, 4]), itertools.cycle([14, 6, 20, 9])
-    strides = {1: [1, 1, 1, 2, 3, 4, 5, 7, 8, 9, 9, 9, 9, 7, 5, 3, 9, 7, 5, 9, 3], 2: [3, 5, 9, 6, 7, 1, 7]}
+    strides = {
+        1: [2, 3, 4, 5, 7, 8, 9, 9, 9, 9, 7, 5, 3, 9, 7, 5, 9, 3, 11, 13, 15, 11, 13, 15, 11, 13, 15, 10, 12, 14, 11],
+        2: [3, 5, 9, 6, 7, 1, 7, 11, 13, 15, 11],
+    }
     for kernel, stride in ((kernel, stride) for stride, kernels in strides.items() for kernel in kernels):
         yield conv((next(heights), 1, next(channels)), 0, (kernel, 1), next(forms), (stride, 1), depthwise=True)
     for kernel, width, dilation in [
@@ -107,9 +112,10 @@ def _temporal() -> Iterator[Emitted]:
 def _depthwise() -> Iterator[Emitted]:
     forms, heights = itertools.cycle(["line", "rising", "line", "round", "rising"]), itertools.cycle([25, 49, 12, 20])
     for kernel, channels, dilation in [
-        (9, 12, 1), (9, 14, 3), (5, 20, 2), (7, 9, 1), (3, 8, 4), (11, 24, 1), (1, 7, 1), (9, 16, 2), (7, 10, 3),
-        (5, 6, 1), (9, 20, 1), (11, 3, 2), (9, 12, 4), (3, 13, 1), (11, 8, 1), (11, 13, 2), (13, 5, 1), (11, 20, 1),
-        (15, 10, 1), (11, 16, 3), (13, 12, 1), (17, 6, 1), (9, 8, 1), (9, 18, 1), (5, 7, 2), (3, 11, 1), (7, 15, 1),
+        (9, 12, 1), (9, 14, 3), (5, 20, 2), (7, 9, 1), (3, 8, 4), (11, 24, 1), (2, 7, 1), (9, 16, 2), (7, 10, 3),
+        (5, 6, 1), (9, 20, 1), (17, 3, 2), (9, 12, 4), (3, 13, 1), (17, 8, 1), (18, 13, 2), (19, 5, 1), (17, 20, 1),
+        (19, 10, 1), (17, 16, 3), (21, 12, 1), (17, 6, 1), (9, 8, 1), (9, 18, 1), (5, 7, 2), (3, 11, 1), (7, 15, 1),
+        (9, 3, 1), (5, 2, 2), (11, 1, 1), (17, 2, 1), (13, 14, 1), (15, 19, 2), (18, 15, 1), (20, 9, 1),
     ]:  # fmt: skip
         rows = next(heights)
         yield conv((rows, 1, channels), 0, (kernel, 1), next(forms), dilation=(dilation, 1), depthwise=True)
@@ -145,6 +151,32 @@ def _elementwise() -> Iterator[Emitted]:
     for shapes in [((12,), (12,)), ((25, 1, 3), (25, 1, 5)), ((9, 1, 16), (9, 1, 4)), ((1, 1, 20), (1, 1, 20)),
                    ((5, 3, 7), (5, 3, 8), (5, 3, 30)), ((40,), (3,))]:  # fmt: skip
         yield Emitted("CONCATENATION", (), (), "", shapes, (*shapes[0][:-1], sum(shape[-1] for shape in shapes)))
+
+
+def _scales() -> Iterator[Emitted]:
+    forms, heights = itertools.cycle(["line", "rising", "line"]), itertools.cycle([49, 25, 12, 50, 1, 7])
+    for channels in (19, 8, 13, 20, 11, 24, 6, 16, 1, 9, 30, 3, 17, 12, 22, 5):
+        yield conv((next(heights), 1, channels), 0, (1, 1), next(forms), depthwise=True)
+    for source in ((9, 7, 8), (6, 5, 3), (12, 10, 1)):
+        yield conv(source, 0, (1, 1), next(forms), depthwise=True)
+
+
+def _running_maxima() -> Iterator[Emitted]:
+    windows = itertools.cycle([17, 5, 9, 33, 3, 2, 13, 7, 25, 4])
+    forms = itertools.cycle(["rising", "rising", "", "rising", "round", ""])
+    sizes = [
+        (49, 1, 19), (49, 1, 14), (25, 1, 20), (49, 1, 11), (50, 1, 8), (30, 1, 9), (49, 1, 24), (13, 1, 16),
+        (49, 1, 21), (25, 1, 6), (98, 1, 12), (49, 1, 5), (12, 1, 7), (49, 1, 3), (20, 1, 1),
+        (49, 1, 20), (49, 1, 17), (5, 1, 10), (40, 1, 18), (25, 1, 13), (49, 13, 1), (20, 5, 4), (60, 1, 15),
+        (49, 1, 22),
+    ]  # fmt: skip
+    for source in (*sizes, *sizes):
+        window = next(windows)
+        pads = ((window - 1) // 2, 0)
+        yield Emitted("MAX_POOL_2D", (), (), "", (source,), source, (window, 1), pads=pads, form=next(forms))
+    for source, window in (((9, 20, 6), 5), ((4, 30, 8), 9), ((12, 13, 1), 3)):
+        pads = (0, (window - 1) // 2)
+        yield Emitted("MAX_POOL_2D", (), (), "", (source,), source, (1, window), pads=pads, form=next(forms))
 
 
 def _pools() -> Iterator[Emitted]:
@@ -210,6 +242,8 @@ class ProgramBuilder:
         scale, zero_point, activation = self._output(operator)
         if operator.operator in ("CONCATENATION", "AVERAGE_POOL_2D", "MAX_POOL_2D"):  # these pass it through
             scale, zero_point = self.tensors[sources[0]].scale, self.tensors[sources[0]].zero_point
+        if operator.operator == "MAX_POOL_2D":
+            activation = {"": "none", "rising": "relu", "round": "relu_n1_to_1"}[operator.form]
         target = self._tensor((1, *operator.shape), scale=scale, zero_point=zero_point)
         padding = "same" if any(operator.pads) or _is_same(operator) else "valid"
         self.measured.append((len(self.operators), operator))

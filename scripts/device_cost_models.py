@@ -100,12 +100,18 @@ def project_models() -> Iterator[Unseen]:
         ("separable 14, a dendrite in the head", 14, 1, {"layers": "head", "activation": "tanh"}),
         ("separable 12, two dendrites everywhere", 12, 2, {"layers": "all", "activation": "relu"}),
         ("separable 10, a hard dendrite in the convolutions", 10, 1, {"layers": "conv", "activation": "hard_tanh"}),
-    ):
-        config = replace(base, channels=channels, blocks=(0, 1), dilations=(1, 2), kernel=9)
+        ("separable 19, plateaus of 17", 19, 1, {"layers": "conv", "kind": "plateau", "taps": 17}),
+        (
+            "separable 11, hard plateaus of 5", 11, 1,
+            {"layers": "conv", "kind": "plateau", "taps": 5, "activation": "hard_tanh"},
+        ),
+    ):  # fmt: skip
+        kernel = 11 if "plateau" in name else 9
+        config = replace(base, channels=channels, blocks=(0, 1), dilations=(1, 2), kernel=kernel)
         yield Unseen(name, _folded(config, dendrites, **settings))
 
 
-def _folded(config: object, dendrites: int = 0, **settings: str) -> Graph:
+def _folded(config: object, dendrites: int = 0, **settings: str | int) -> Graph:
     """A model with random weights, folded; with dendrites inserted as growth does it."""
     import torch
 

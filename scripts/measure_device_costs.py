@@ -4,7 +4,7 @@
 
 Each kernel runs over a grid of shapes in QEMU, where instructions are counted exactly. Cost is linear in how often the
 kernel's loops run (`kws_dendrite.plain.device.kernels`). Least squares of the relative errors, no cost below zero,
-gives what one of each takes. Needs arm-none-eabi-gcc and qemu-system-arm; takes one to two minutes.
+gives what one of each takes. Needs arm-none-eabi-gcc and qemu-system-arm; takes about two minutes.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from kws_dendrite.export.benchmark.targets import TARGETS
 from kws_dendrite.export.benchmark.toolchain import GCC, QEMU, version
 from kws_dendrite.output import write_text
 from kws_dendrite.plain.device.emitted import Emitted
-from kws_dendrite.plain.device.kernels import ISAS, count, kernel_of
+from kws_dendrite.plain.device.kernels import ISAS, count, is_scale, kernel_of
 
 TABLE = Path(__file__).resolve().parents[1] / "kws_dendrite" / "plain" / "device_costs.json"
 FORMS = {"KWS_RISING": "rising", "KWS_LINE": "line", "KWS_ROUND_TWICE": "round", "KWS_ROUND_ONCE": "round"}
@@ -40,7 +40,10 @@ FORMS = {"KWS_RISING": "rising", "KWS_LINE": "line", "KWS_ROUND_TWICE": "round",
 def check_forms(text: str, measured: Sequence[tuple[int, Emitted]]) -> None:
     """Refuse a grid whose operators did not come out in the form that they are counted as."""
     for index, operator in measured:
-        if operator.form:
+        if operator.operator == "DEPTHWISE_CONV_2D" and is_scale(operator):
+            if not re.search(rf"static const kws_scale \w+_{index} = ", text):
+                raise SystemExit(f"{operator} came out as no kws_scale")
+        elif operator.form and operator.operator != "MAX_POOL_2D":
             layer = re.search(rf"static const kws_(?:conv|depthwise) \w+_{index} = \{{.*?\n\}};", text, re.DOTALL)
             found = next(form for name, form in FORMS.items() if layer and name in layer[0])
             if found != operator.form:

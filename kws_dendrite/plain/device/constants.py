@@ -11,7 +11,7 @@ from kws_dendrite.plain.device.kernels import TILE, Isa, kernel_of, lanes, pairs
 # sizeof of each kernel's layer on a 32-bit core; the compiler takes the narrow and the temporal kernels' apart
 LAYER = {
     "conv": 64, "narrow": 0, "depthwise": 60, "temporal": 0, "sum": 56, "product": 40, "average_pool": 24,
-    "max_pool": 24, "softmax": 16, "table": 0, "concat": 0, "": 0,
+    "max_pool": 24, "running_max": 24, "scale": 24, "softmax": 16, "table": 0, "concat": 0, "": 0,
 }  # fmt: skip
 TABLE_BYTES = 256
 SLOTS = 4  # patches that Helium gathers at a time
@@ -39,6 +39,8 @@ def _weight_bytes(operator: Emitted, kernel: str, isa: Isa) -> int:
             return 4 * outputs * (registers + 2 + (operator.form == "line"))
         case "temporal":
             return 4 * outputs * pairs(operator.window[0])
+        case "scale":
+            return 0
         case "depthwise":
             return outputs * math.prod(operator.window)
     if isa == "dsp":
@@ -49,6 +51,8 @@ def _weight_bytes(operator: Emitted, kernel: str, isa: Isa) -> int:
 def _column_bytes(operator: Emitted, kernel: str) -> int:
     """The channels' way from accumulator to int8."""
     columns = 2 if operator.form == "rising" else 3
+    if kernel == "scale":
+        return 4 * 3 * _tiled(operator.shape[-1])
     if kernel in ("conv", "depthwise"):
         return 4 * columns * _tiled(operator.shape[-1])
     return 4 * columns * operator.shape[-1] if kernel == "temporal" else 0
@@ -62,6 +66,8 @@ def use_of(operator: Emitted) -> Use:
         case "CONV_2D" | "FULLY_CONNECTED":
             gathers = operator.taps <= SLOT and not operator.contiguous
             scratch = max(2 * _tiled(operator.taps), SLOTS * operator.taps if gathers else 0)
+        case "DEPTHWISE_CONV_2D" if kernel_of(operator, "dsp") == "scale":
+            overwrites = operator.reads
         case "DEPTHWISE_CONV_2D" if kernel_of(operator, "dsp") == "temporal":
             scratch = 2 * lanes(operator)
         case "SOFTMAX":

@@ -37,7 +37,7 @@ from kws_dendrite.plain.shapes import infer_shapes, window_padding
 Form = Literal["rising", "line", "round", ""]  # of the way from accumulator to int8
 INT8_MAX = 127
 ACCUMULATOR = 1 << 20  # a line is proven for accumulators below it
-FUSES = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "MUL")
+FUSES = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "MUL", "MAX_POOL_2D")
 BINARY = {Add: "ADD", Sub: "SUB", Mul: "MUL"}
 TABLES = {"relu": "RELU", "tanh": "TANH", "sigmoid": "LOGISTIC"}
 
@@ -55,7 +55,8 @@ class Emitted:
         shape: of its output, without the batch axis.
         window: kernel or pool window; stride, dilation, pads (top, left) of it.
         contiguous: every patch of a convolution lies in one piece in the input.
-        form: how a convolution's accumulator becomes int8; "round" of a sum that has no cheaper form.
+        form: how a convolution's accumulator becomes int8; "round" of a sum that has no cheaper form. Of a max pool
+            "rising" where it clips from below, "round" where also from above.
         weight: the weight's name.
         shared: whether several operators use it.
         constant: bytes of a constant operand.
@@ -240,8 +241,8 @@ class _Emitter:
             del self.made[producer.writes]
             form = producer.form
             if node.kind == "relu":
-                form = "rising" if form == "line" else form
-            elif form:  # the clip is hardly ever the whole of int8
+                form = "rising" if form == "line" or producer.operator == "MAX_POOL_2D" else form
+            elif form or producer.operator == "MAX_POOL_2D":  # the clip is hardly ever the whole of int8
                 form = "round"
             names = (*producer.nodes, node.name)
             return (replace(producer, nodes=names, writes=node.name, form=form),)

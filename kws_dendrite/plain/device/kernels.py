@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from kws_dendrite.plain.device import helium
+from kws_dendrite.plain.device import helium, running_max
 from kws_dendrite.plain.device.emitted import Emitted, is_one_piece
 from kws_dendrite.plain.device.windows import inside_counts, rounding, tap_runs
 from kws_dendrite.plain.graph import Shape
@@ -19,10 +19,10 @@ Counts = dict[str, float]
 ISAS: dict[str, Isa] = {
     "cortex-m3": "portable", "cortex-m4": "dsp", "cortex-m7": "dsp", "cortex-m33": "dsp", "cortex-m55": "helium",
 }  # fmt: skip
-TILE, BLOCK = 4, 8
+TILE = 4
 SEGMENTS = 16
 NARROW_TAPS = 14
-TEMPORAL_PAIRS, TEMPORAL_STEP, TEMPORAL_NEAR = 5, 4095, 255
+TEMPORAL_PAIRS, TEMPORAL_STEP, TEMPORAL_NEAR = 8, 4095, 255
 DSP_MEAN = 255  # values of which two sums fit a word
 
 
@@ -34,6 +34,8 @@ def kernel_of(operator: Emitted, isa: Isa) -> str:
         case "CONV_2D" | "FULLY_CONNECTED":
             return "narrow" if isa == "dsp" and is_narrow(operator) else "conv"
         case "DEPTHWISE_CONV_2D":
+            if is_scale(operator):
+                return "scale"
             return "temporal" if isa == "dsp" and is_temporal(operator) else "depthwise"
         case "ADD" | "SUB":
             return "sum"
@@ -42,7 +44,7 @@ def kernel_of(operator: Emitted, isa: Isa) -> str:
         case "AVERAGE_POOL_2D":
             return "average_pool"
         case "MAX_POOL_2D":
-            return "max_pool"
+            return "running_max" if running_max.is_served(operator) else "max_pool"
         case "SOFTMAX":
             return "softmax"
         case "CONCATENATION":
@@ -55,6 +57,11 @@ def is_narrow(operator: Emitted) -> bool:
     one_column = operator.out_plane[1] == 1 and operator.plane[1] == 1 and operator.window == (1, 1)
     served = operator.taps <= NARROW_TAPS and operator.taps % 4 != 3
     return served and operator.contiguous and one_column and operator.form != "round" and not operator.shared
+
+
+def is_scale(operator: Emitted) -> bool:
+    """Whether a depthwise convolution is a factor and a constant a channel."""
+    return operator.window == (1, 1) and operator.stride == (1, 1) and operator.form in ("line", "rising")
 
 
 def is_temporal(operator: Emitted) -> bool:
@@ -95,21 +102,26 @@ def _conv(operator: Emitted, isa: Isa) -> Counts:
         _copies("", positions, taps, operator, isa, counts)
     if isa == "portable":
         counts[f"{rounding(operator)} outputs"] += positions * outputs
-        counts["four products"] += positions * outputs * (taps // 4)
-        counts["products"] += positions * outputs * (taps % 4)
-        counts["product ends"] += positions * outputs * (taps % 4 > 0)
+        whole, rest = divmod(outputs, TILE)
+        counts["tiles"] += positions * whole
+        counts["tile taps"] += positions * whole * taps
+        counts["single channels"] += positions * rest
+        counts["single taps"] += positions * rest * taps
         return dict(counts)
     steps = math.ceil(taps / TILE)
-    whole = outputs // TILE if form != "round" else 0
-    rest = outputs - TILE * whole
-    tiles = positions * math.ceil(rest / TILE)
-    counts["positions in tiles"] += positions * (whole > 0)
-    counts["tiles"] += positions * whole
-    counts["tile corrections"] += positions * whole * (form == "line")
-    counts["tile steps"] += positions * whole * steps
-    counts["single tiles"] += tiles
-    counts["single tile steps"] += tiles * steps
-    counts[f"{rounding(operator)} outputs"] += positions * rest
+    over = math.ceil(outputs / TILE)
+    last = min(positions, math.ceil(TILE * over / outputs) - 1)  # without room for a tile beyond their outputs
+    for share, whole in ((positions - last, over), (last, outputs // TILE)):
+        whole = whole if form != "round" else 0
+        rest = max(0, outputs - TILE * whole)
+        tiles = share * math.ceil(rest / TILE)
+        counts["positions in tiles"] += share * (whole > 0)
+        counts["tiles"] += share * whole
+        counts["tile corrections"] += share * whole * (form == "line")
+        counts["tile steps"] += share * whole * steps
+        counts["single tiles"] += tiles
+        counts["single tile steps"] += tiles * steps
+        counts[f"{rounding(operator)} outputs"] += share * rest
     return dict(counts)
 
 
@@ -177,17 +189,30 @@ def _depthwise(operator: Emitted, isa: Isa) -> Counts:
         counts["group taps"] += positions * groups * math.prod(window)
         counts["group corrections"] += positions * groups * (form == "line")
         done = 4 * groups
-    rest = channels - done
-    blocks, taps = math.ceil(rest / BLOCK), sum(rows) * sum(columns)
-    empty = positions * math.prod(window) - taps
-    counts["blocks"] += positions * blocks
-    counts["block rows"] += positions * blocks * window[0]
-    counts["block taps"] += taps * blocks
-    counts["block empty taps"] += empty * blocks
-    counts["values"] += taps * rest
-    counts["empty values"] += empty * rest
-    counts[f"{form} outputs"] += positions * rest
+    if done == channels:
+        return dict(counts)
+    lanes, blocks = ("single", channels - done) if channels < 4 else ("four", math.ceil((channels - done) / 4))
+    column = window[1] == 1  # its taps are one row
+    inner_rows = positions if column else sum(rows) * width
+    taps = sum(rows) * sum(columns)
+    counts[f"{lanes} blocks"] += positions * blocks
+    counts[f"{lanes} rows"] += positions * blocks * (1 if column else window[0])
+    counts[f"{lanes} inner rows"] += inner_rows * blocks
+    counts[f"{lanes} taps"] += taps * blocks
+    counts[f"{lanes} empty taps"] += (positions * math.prod(window) - taps) * blocks
+    counts[f"{form} outputs"] += positions * blocks * (4 if lanes == "four" else 1)
     return dict(counts)
+
+
+def _scale(operator: Emitted, isa: Isa) -> Counts:
+    height, width, channels = operator.out_plane
+    if isa == "helium":
+        groups, kind = math.ceil(channels / 4), "corrected " if operator.form == "line" else ""
+        return {"calls": 1, f"{kind}groups": groups, f"{kind}vectors": groups * height * width}
+    if operator.form == "line":  # most channels round halves both ways
+        return {"calls": 1, "channels": channels, "corrected values": channels * height * width}
+    fours, rest = divmod(height * width, 4)
+    return {"calls": 1, "channels": channels, "fours": channels * fours, "values": channels * rest}
 
 
 def _temporal(operator: Emitted, _: Isa) -> Counts:
@@ -210,7 +235,8 @@ def _temporal(operator: Emitted, _: Isa) -> Counts:
         "channels without rest": channels * sum(share % 5 == 0 for share in shares),
         "far inputs": channels * inputs * (step > TEMPORAL_NEAR),
         "outputs": outputs, "outputs' pairs": outputs * n, "outputs of some pairs": outputs * (n > 1),
-        "outputs of many pairs": outputs * (n > 3), "corrections": outputs * line,
+        "outputs of many pairs": outputs * (n > 3), f"outputs of {n} pairs": outputs * (n > 5),
+        "corrections": outputs * line, "corrections of most pairs": outputs * line * (n > 6),
         "far outputs": outputs * (step * (2 if twice else 1) > TEMPORAL_NEAR),
     }  # fmt: skip
 
@@ -280,8 +306,9 @@ def _pool(operator: Emitted, isa: Isa) -> Counts:
                 counts[f"blocks' {wide}values"] += at * blocks * row * column
                 counts["values"] += at * channels
                 continue
-            fours = channels // 4 if isa == "dsp" and not (average and row * column > DSP_MEAN) else 0
-            singles = channels - 4 * fours
+            fours = isa == "dsp" and channels >= 4 and not (average and row * column > DSP_MEAN)
+            fours = math.ceil(channels / 4) if fours else 0
+            singles = 0 if fours else channels
             counts["fours"] += at * fours
             counts["fours' rows"] += at * fours * row
             counts["fours' values"] += at * fours * row * column
@@ -322,6 +349,8 @@ _COUNT: dict[str, Callable[[Emitted, Isa], Counts]] = {
     "product": _product,
     "average_pool": _pool,
     "max_pool": _pool,
+    "running_max": running_max.count,
+    "scale": _scale,
     "softmax": _softmax,
     "table": _table,
     "concat": _concat,
