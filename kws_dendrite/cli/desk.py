@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kws_dendrite.cli import inputs
 from kws_dendrite.cli.refit import train_points, write_summary
+from kws_dendrite.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,13 +59,6 @@ class Desk:
         known = {point.name for point in self.store.all()}
         return [one for one in self.searched() if one.name not in known]
 
-    def complete(self) -> bool:
-        """Whether the search's whole front has fresh seeds."""
-        from kws_dendrite.search.refit import front_names
-
-        names = front_names(self.found.results)
-        return bool(names) and names <= {point.name for point in self.store.all()}
-
     def choose(self) -> Choice:
         """By fresh seeds where the whole front has them, else by the search's own figures.
 
@@ -74,8 +68,11 @@ class Desk:
             ConfigError: nothing fits; the message names the nearest.
         """
         from kws_dendrite.search.choice import choose
+        from kws_dendrite.search.refit import front_names
 
-        if self.complete():
+        names = front_names(self.found.results)
+        have = len(names & {point.name for point in self.store.all()})
+        if names and have == len(names):
             refitted = self.refitted()
             within = any(self.wish.limits.broken_by(one.costs) is None for one in refitted)
             if within or all(self.wish.limits.broken_by(one.costs) for one in self.searched()):
@@ -83,8 +80,9 @@ class Desk:
                 self._look_beside(choice.picked)
                 return choice
             self._note("nothing of the refitted front is within the limits; this net is beside it")
+        some = f"; {have} of {len(names)} nets of the front have fresh seeds" if have else ""
         self._note(
-            "the search's own figures, which the luck of a maximum flatters: "
+            f"the search's own figures, which the luck of a maximum flatters{some}: "
             f"`kws-dendrite refit {self.found.folder}` trains the front with fresh seeds, --out the picked net alone"
         )
         return choose(self.searched(), self._by_the_mean())
@@ -131,7 +129,9 @@ class Desk:
         results, seed = self.found.results, self.found.settings["seed"]
         point = next(one for trial in results for one in trial.candidates() if name_of(one) == name)
         inputs.say(console, f"training {name} with {members} fresh seeds")
-        train_points(self.found, data, [plan_of(point, results, seed, members, epochs)], console)
+        work = train_points(self.found, data, [plan_of(point, results, seed, members, epochs)], console)
+        if work.left():
+            raise DataError(f"another process trains {name}; pick again when it has ended")
         self.front = write_summary(self.found, front_names(results))
 
     def _look_beside(self, picked: Candidate) -> None:

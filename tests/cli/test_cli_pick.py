@@ -7,6 +7,7 @@ from command_line import call, contents, refuse, succeed, untouched
 from kws_dendrite.cli import pick as pick_module
 from kws_dendrite.cli import search as search_module
 from kws_dendrite.search.refit import FRESH
+from kws_dendrite.search.refitted import RefitStore
 from kws_dendrite.training.checkpoint import load_checkpoint
 
 OPTIONS = ("--trials", 2, "--arms", "plain,gradient", "--epochs", 3, "--members", 2)
@@ -186,6 +187,20 @@ def test_what_was_trained_is_not_trained_again(copied, no_export, tmp_path):
     again = succeed("pick", copied, "--out", tmp_path / "bundle")
     assert "fresh seeds" in first.err and again.err == ""
     assert "bundle in bundle" in again.out
+
+
+def test_a_net_that_another_process_trains_is_waited_for(copied, no_export, tmp_path):
+    name = picked(copied)["picked"]["name"]
+    with RefitStore(copied).claimed(name):
+        refuse("pick", copied, "--out", tmp_path / "bundle", says=f"another process trains {name}; pick again")
+
+
+def test_a_refit_under_way_is_told(refitted, tmp_path):
+    shutil.copytree(refitted, tmp_path / "copied")
+    front = json.loads((tmp_path / "copied" / "front.json").read_text())["points"]
+    shutil.rmtree(tmp_path / "copied" / front[0]["folder"])
+    outcome = succeed("pick", tmp_path / "copied")
+    assert f"{len(front) - 1} of {len(front)} nets of the front have fresh seeds" in outcome.out
 
 
 def test_accurate_enough_is_held_against_fresh_seeds(copied, no_export, tmp_path, monkeypatch):
