@@ -15,7 +15,7 @@
 #endif
 #define SLACK (2 * VECTORS * LANES + 2 * LANES)
 
-#ifdef __x86_64__
+#ifdef __AVX__
 #define HOLD(v) __asm__("" : "+x"(v)) /* in a register: GCC would read it from memory at every use, twice the loads */
 #else
 #define HOLD(v) (void)(v)
