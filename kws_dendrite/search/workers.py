@@ -209,10 +209,10 @@ def with_curves(
 
 def _main(pipe: Connection, open_search: Callable[[], Search], threads: int, folder: Path) -> None:
     """A worker's life."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_follow, args=(pipe,), daemon=True).start()
     status = 0
     try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        threading.Thread(target=_follow, args=(pipe,), daemon=True).start()
         import torch
 
         torch.set_num_threads(threads)
