@@ -17,7 +17,7 @@ from kws_dendrite.search.proposal import Proposal
 Key = tuple[FrontEndConfig | None, AugmentConfig]
 Load = Callable[[FrontEndConfig | None, AugmentConfig], FeatureBank]
 ROOM_SHARE = 0.4  # of the memory that is free when a search begins
-MOST_ROOM = 3 << 29  # bytes; a search stays under 4 GB with all that it needs besides
+MOST_ROOM = 1 << 30  # bytes, of each worker: two of them stay under 4 GB with all that they need besides
 LEAST_ROOM = 256 << 20  # bytes
 
 

@@ -16,7 +16,7 @@ from kws_dendrite.models import ModelConfig, build_model
 from kws_dendrite.plain import Graph, cost
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)  # of the paper's widest nets, some megabytes each
 def largest_graph(model: ModelConfig, growth: DendriteConfig | None = None) -> Graph:
     """The folded, untrained net with `growth.dendrites` sets of dendrites at every layer that takes them.
 
