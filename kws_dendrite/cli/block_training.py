@@ -162,6 +162,9 @@ def _run_search(
     def on_trial(trial: "TrialResult") -> None:
         nonlocal done
         done += 1
+        if trial.validation_accuracy is None:
+            say(f"trial {done} of {total} ({trial.arm}): {trial.state}, {trial.why}")
+            return
         say(
             f"trial {done} of {total} ({trial.arm}): {trial.parameters:,} parameters, validation accuracy "
             f"{trial.validation_accuracy:.1%}, {trial.seconds:.0f} s"
