@@ -28,7 +28,6 @@ from kws_dendrite.search.study import Search
 from kws_dendrite.training.loop import EpochRecord
 
 GRACE_SECONDS = 20.0  # that a worker has to end when it is told to, before it is killed
-EPOCH_NEWS = 0.5  # seconds between two messages of epochs
 LOOK = 0.5  # seconds between two looks at the storage
 INTERRUPTED, KNOWN, CRASHED = 130, 2, 1  # exit statuses
 
@@ -242,7 +241,7 @@ class _News:
 
     def __init__(self, pipe: Connection, search: Search) -> None:
         self.pipe, self.search = pipe, search
-        self.done, self.due = 0, 0.0
+        self.done = 0
 
     def trial(self, result: TrialResult) -> None:
         """A trial has ended."""
