@@ -214,8 +214,8 @@ def _train_epoch(
         if average:
             average.update()
         losses.append(loss.detach())
-        hits.append((logits.detach().argmax(-1) == labels).float().mean())
-    return rate, torch.stack(losses).mean(0), torch.stack(hits).mean().item()
+        hits.append(logits.detach().argmax(-1) == labels)
+    return rate, torch.stack(losses).mean(0), torch.stack(hits).float().mean().item()
 
 
 def _losses(logits: Tensor, targets: Tensor | Targets, config: TrainConfig, smoothing: float | Tensor) -> Tensor:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from kws_dendrite.models.kernels import loss as kernel
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,9 @@ class Targets:
 
 def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float | Tensor = 0.0) -> Tensor:
     """Loss of every clip of every member: (P, B, K), (P, B) -> (P, B). Smoothing is one number, or (P,)."""
-    P, B, K = logits.shape
-    if isinstance(label_smoothing, Tensor):
-        surprise = -torch.log_softmax(logits, -1)  # (P, B, K)
-        hit = surprise.gather(2, labels[..., None])[..., 0]
-        return hit.lerp(surprise.mean(-1), label_smoothing.to(logits)[:, None])
-    losses = F.cross_entropy(
-        logits.reshape(P * B, K), labels.reshape(P * B), reduction="none", label_smoothing=label_smoothing
-    )
-    return losses.view(P, B)
+    if not isinstance(label_smoothing, Tensor):
+        label_smoothing = torch.full(logits.shape[:1], label_smoothing, device=logits.device)
+    return kernel.cross_entropy(logits, labels, label_smoothing)
 
 
 def soft_loss(
