@@ -129,6 +129,12 @@ def spoken(spot: Spot, label: str) -> str:
     return words + (f" ({percent_range(spot.interval)})" if spot.interval else "")
 
 
+def legend_of(arms: Sequence[str]) -> str:
+    """A plain legend, beside a picture without switches."""
+    keys = "".join(f"<span>{swatch(index)} {escape(arm)}</span>" for index, arm in enumerate(arms))
+    return f'<p class="keys">{keys}</p>'
+
+
 def legend(trials: Sequence[SearchTrial]) -> str:
     """One switch an arm; without script they are a plain legend."""
     items = []

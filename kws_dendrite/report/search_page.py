@@ -17,6 +17,7 @@ from kws_dendrite.report.page import asset, content_policy, embedded
 from kws_dendrite.report.search_chart import arms_of, front_chart, legend, lower_edge, shapes
 from kws_dendrite.report.search_facts import page_facts
 from kws_dendrite.report.search_progress import hypervolume_charts, states_table
+from kws_dendrite.report.search_refit import refit_section
 from kws_dendrite.report.search_results import SearchResults
 from kws_dendrite.report.search_summary import best_by_size, counts, saving, sizes, time_left
 from kws_dendrite.report.search_trials import ENDED, STATES, all_spots, the_front
@@ -150,7 +151,8 @@ def _tiles(results: SearchResults) -> str:
     if seconds:
         workers = len({trial.worker for trial in results.trials if trial.worker})
         note = f"of all workers together, {workers} of them" if workers > 1 else "of one worker"
-        tiles.append(("Time at work", duration(seconds), note))
+        hours = duration(60 * round(seconds / 60)).removesuffix(" 0 s") if seconds >= 600 else duration(seconds)
+        tiles.append(("Time at work", hours, note))
     saved = saving(results.trials)
     if saved.trials:
         tiles.append(("Saved by stopping", percent(saved.share, 0), f"of the epochs; {saved.trials} trials stopped"))
@@ -188,6 +190,14 @@ def _front(results: SearchResults, moment: Moment) -> str:
 
 def _by_loss(results: SearchResults) -> bool:
     return results.plan.maximise == "loss" or any(s.merit != s.accuracy for s in all_spots(results.trials))
+
+
+def _refit(results: SearchResults, moment: Moment) -> str:
+    found = refit_section(results.refit, results.trials, results.plan.label) if results.refit else ""
+    return found or (
+        '<p class="missing">Not done yet. <code>kws-dendrite refit</code> trains the nets of the front again with '
+        "fresh seeds and reads the test clips once; a maximum over many trials is luck in part.</p>"
+    )
 
 
 def _sizes(results: SearchResults, moment: Moment) -> str:
@@ -295,6 +305,7 @@ def _settings(results: SearchResults, moment: Moment) -> str:
 
 SECTIONS: tuple[tuple[str, str, str, Part], ...] = (
     ("front", "Front", "Accuracy against size", _front),
+    ("refit", "Fresh seeds", "The front with fresh seeds", _refit),
     ("sizes", "Best at each size", "Best at each size", _sizes),
     ("progress", "Progress", "Trials and hypervolume", _progress),
     ("importance", "Importance", "Importance of parameters", _importance),

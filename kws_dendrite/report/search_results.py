@@ -12,7 +12,7 @@ from kws_dendrite.report.search_summary import Plan, plan_from
 from kws_dendrite.report.search_trials import SearchTrial, read_trials
 from kws_dendrite.report.trials import PARAMETERS
 
-TRIALS, SETTINGS = "trials.json", "search.json"
+TRIALS, SETTINGS, REFIT = "trials.json", "search.json", "front.json"
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class SearchResults:
         settings: search.json; empty of a search that wrote none.
         plan: what the settings tell of its size.
         written: Unix time at which the trials were written down.
+        refit: front.json, of a front that was trained again; None where there is none.
     """
 
     folder: Path
@@ -32,6 +33,7 @@ class SearchResults:
     settings: Mapping[str, Any] = field(default_factory=dict)
     plan: Plan = field(default_factory=Plan)
     written: float = 0.0
+    refit: Mapping[str, Any] | None = None
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -66,4 +68,7 @@ def read_search(folder: Path | str) -> SearchResults:
     if plan.label == PARAMETERS:
         label = next((trial.label for trial in trials if trial.label), PARAMETERS)
         plan = Plan(**{**vars(plan), "label": label})
-    return SearchResults(folder, trials, settings, plan, path.stat().st_mtime)
+    refit = read_json(folder / REFIT) if (folder / REFIT).is_file() else None
+    if refit is not None and not isinstance(refit, Mapping):
+        raise DataError(f"{folder / REFIT} should hold a JSON object; `kws-dendrite refit` writes it")
+    return SearchResults(folder, trials, settings, plan, path.stat().st_mtime, refit)

@@ -100,7 +100,7 @@ def _share(entry: Mapping[str, float] | None) -> str:
         f'aria-label="{percent(value, 0)}, by chance {percent(chance, 0)}">'
         '<rect class="track" width="120" height="12"/>'
         f'<rect class="fill" width="{120 * min(1.0, value):.1f}" height="12"/>'
-        f'<rect class="limit" x="{min(118.5, 120 * chance):.1f}" width="1.5" height="12"/></svg>'
+        f'<path class="limit" d="M{min(119.0, 120 * chance):.1f} 0V12"/></svg>'
         f"<span>{percent(value, 0)}</span></span>"
     )
 

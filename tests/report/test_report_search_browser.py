@@ -217,7 +217,7 @@ def test_on_a_phone_a_click_opens_the_sheet(page, search):
 
 
 def test_names_stay_words(tmp_path):
-    hostile = '</script><img src=x onerror=alert(1)><b>"&\''
+    hostile = "</script><img src=x onerror=alert(1)><b>\"&'"
     folder = make_search_folder(tmp_path, ended=12, total=12)
     trials = json.loads((folder / "trials.json").read_text())
     for trial in trials:
