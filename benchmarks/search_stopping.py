@@ -139,6 +139,8 @@ def show(arguments: argparse.Namespace) -> None:
                 replay(shuffled(own, seed), rule, maximise) for seed in range(arguments.orders)
             ]
             for name, replays in found.items():
+                if not replays:
+                    continue
                 row = summary(replays) | {"arm": arm, "order": name, "risk": risk}
                 rows.append(row)
                 if not arguments.json:
