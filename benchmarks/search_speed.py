@@ -2,7 +2,7 @@
 
     python benchmarks/search_speed.py peers --data SPEECH_COMMANDS --work FOLDER [--peer-python VENV/bin/python]
     python benchmarks/search_speed.py sweep --data SPEECH_COMMANDS --work FOLDER [--sweep 800] [--workers 2]
-    python benchmarks/search_speed.py workers --data SPEECH_COMMANDS --work FOLDER [--sweep 24]
+    python benchmarks/search_speed.py workers --data SPEECH_COMMANDS --work FOLDER [--sweep 30]
 
 `peers`: at equal architecture, data (1,299 clips of three words), epochs and batch size, this project's training beside
 the loop that perforatedai 3.2.9 prescribes (its open gradient mode, in an environment of its own: --peer-python, or
@@ -101,7 +101,7 @@ def main() -> None:
     elif options.part == "sweep":
         found = sweep(data, options.work, options.sweep or 800, options.workers, options.search)
     else:
-        found = workers(data, options.work, options.sweep or 24, options.search)
+        found = workers(data, options.work, options.sweep or 30, options.search)
     write_json(options.work / f"{options.part}.json", found)
 
 
