@@ -29,7 +29,7 @@ def sweep(data: Path, work: Path, trials: int, workers: int, more: Sequence[str]
 
 
 def workers(data: Path, work: Path, trials: int, more: Sequence[str]) -> dict[str, Any]:
-    """The same small search from scratch with one worker and with two; up to 30 trials, ten an arm, it is the very same:
+    """The same small search from scratch with one worker and with two; up to 30 trials, ten an arm, it is the same one:
     later draws depend on which trials have ended."""
     arms, results = len(ARMS.split(",")), {}
     for count in (1, 2):
