@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from kws_dendrite.evaluation.statistics import Interval, t_interval
@@ -122,7 +123,8 @@ def _undominated(points: Sequence[TrialPoint]) -> set[str]:
     return kept
 
 
-def unit_interval(members: Sequence[float]) -> Interval | None:
+@lru_cache(maxsize=8192)  # a screen asks again and again for the same trials
+def unit_interval(members: tuple[float, ...]) -> Interval | None:
     """95 % t interval of accuracies, cut to 0..1; None for fewer than two."""
     if len(members) < 2:
         return None
