@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kws_dendrite.dendrites.config import DendriteActivation, Join
 from kws_dendrite.models.kernels.functions import plateau as plateau_relu
+from kws_dendrite.models.kernels.join import add_weighted
 from kws_dendrite.models.layers import SeparableBn
 
 NEURON_AXES = 2  # (P, C, ...)
@@ -209,6 +210,8 @@ def keeps_channels(base: nn.Module) -> bool:
 
 def join(z: Tensor, t: Tensor, a: Tensor, spec: Spec) -> Tensor:
     """z' from z (P, C, ...), t (P, C) and a (P, C, ...), or t (P, C, m) and a (P, m, ...)."""
+    if spec.join == "add" and not spec.units and a.dim() == z.dim():
+        return add_weighted(z, t, a)
     y = weighted(t, a, spec)
     return z * (1 + y) if spec.join == "gate" else z + y
 
