@@ -52,7 +52,9 @@ def _size(row: Row) -> float:
 def _chart(rows: Sequence[Row], arms: Sequence[str], label: str) -> str:
     said = [number(mapping(row, "said", WHERE), "accuracy", WHERE) for row in rows]
     ends = [end for row in rows for end in numbers(row, "interval", WHERE)]
-    heights = [float(row["accuracy"]) for row in rows] + [value for value in said if value is not None] + ends
+    heights = [float(row["accuracy"]) for row in rows] + [value for value in said if value is not None]
+    room = 0.6 * max(max(heights) - min(heights), 0.02)  # for the bars, which of few clips are long
+    heights += [min(max(end, min(heights) - room), max(heights) + room) for end in ends]
     across = Scale(*padded_log(_size(rows[0]), _size(rows[-1])), start=52, end=WIDTH - 14, log=True)
     low, high = padded(min(heights), max(heights), least=0.02)
     up = Scale(max(0.0, low), min(1.002, high), start=HEIGHT - 48, end=14)
@@ -71,7 +73,8 @@ def _chart(rows: Sequence[Row], arms: Sequence[str], label: str) -> str:
         index = arms.index(str(row.get("arm")))
         x, y = across(_size(row)), up(row["accuracy"])
         interval = numbers(row, "interval", WHERE)
-        inside = f'<path class="bar" d="M{x:g} {up(interval[0]):g}V{up(interval[1]):g}"/>' if len(interval) == 2 else ""
+        ends = [min(max(up(end), up.end), up.start) for end in interval]
+        inside = f'<path class="bar" d="M{x:g} {ends[0]:g}V{ends[1]:g}"/>' if len(ends) == 2 else ""
         shape = f"#m{index % len(MARKERS)}"
         if before is not None:
             inside += f'<path class="fell" d="M{x:g} {up(before):g}V{y:g}"/>'
@@ -106,11 +109,12 @@ def _table(rows: Sequence[Row], arms: Sequence[str], trials: Sequence[SearchTria
             cells += [percent(number(test, "accuracy", WHERE)), percent_range(numbers(test, "interval", WHERE) or None)]
             cells += [percent(number(test, "int8_accuracy", WHERE))]
         star = '<span class="star">★</span> ' if row.get("front") is True else ""
-        body += f'<tr><th scope="row">{star}{swatch(arms.index(arm))} {escape(arm)} {opened}</th>'
+        body += f'<tr><th scope="row">{star}{swatch(arms.index(arm))} {opened}</th>'
         body += "".join(f'<td class="n">{cell}</td>' for cell in cells) + "</tr>"
     top = "".join(f'<th scope="col"{" class=n" if right else ""}>{escape(name)}</th>' for name, right in heads)
     table = scrolled(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>", "Nets with fresh seeds")
-    return f'{table}<p class="stars">★ on the front of the fresh means; a net is named by its trial and dendrites</p>'
+    named = "★ on the front of the fresh means; a net is named by its arm, its trial there, and its dendrites"
+    return f'{table}<p class="stars">{named}</p>'
 
 
 def _findings(value: Mapping[str, Any]) -> list[str]:

@@ -155,7 +155,7 @@ def refitted(trials: list[dict], seed: int = 0, tested: bool = True) -> dict[str
         fresh = best - abs(float(rng.normal(0.008, 0.006)))
         on_test = {"accuracy": fresh - 0.01, "interval": [fresh - 0.03, fresh + 0.01], "int8_accuracy": fresh - 0.012}
         rows.append({
-            "name": f"{trial['number']}-{net['dendrites']}", "trial": trial["number"], "arm": trial["arm"],
+            "name": f"{trial['arm']}-{trial['slot']}-{net['dendrites']}", "trial": trial["number"], "arm": trial["arm"],
             "dendrites": net["dendrites"], "front": not rows or fresh > max(row["accuracy"] for row in rows),
             "accuracy": fresh, "interval": [fresh - 0.018, fresh + 0.018], "said": {"accuracy": best},
             "parameters": net["parameters"], "value": net["value"], "test": on_test if tested else None,
