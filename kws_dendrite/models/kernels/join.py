@@ -10,8 +10,12 @@ from kws_dendrite.models.kernels.functions import _call, _compiled
 
 
 def add_weighted(z: Tensor, t: Tensor, a: Tensor) -> Tensor:
-    """z + t * a: (P, C, ...), (P, C) and (P, C, ...) -> (P, C, ...)."""
-    if z.shape != a.shape or not _compiled(z, t, a):
+    """z + t * a: (P, C, ...), (P, C) and (P, C, ...) -> (P, C, ...).
+
+    The layout in memory stays z's, on which the rounding of what follows depends: others than the plain one are the
+    twin's.
+    """
+    if z.shape != a.shape or not (z.is_contiguous() and a.is_contiguous()) or not _compiled(z, t, a):
         return add_weighted_twin(z, t, a)
     return _AddWeighted.apply(z, t, a)
 
@@ -24,7 +28,7 @@ def add_weighted_twin(z: Tensor, t: Tensor, a: Tensor) -> Tensor:
 class _AddWeighted(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, t: Tensor, a: Tensor) -> Tensor:
-        z, t, a = z.contiguous(), t.contiguous(), a.contiguous()
+        t = t.contiguous()
         ctx.save_for_backward(t, a)
         y = torch.empty_like(z)
         _call("join_forward", y, z, t, a, t.numel(), z.numel() // t.numel())
