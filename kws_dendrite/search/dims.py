@@ -63,6 +63,8 @@ class Range:
             raise ConfigError(f"a range goes from one number to another; got {self.low!r} to {self.high!r}")
         if not all(math.isfinite(value) for value in given) or self.low > self.high:
             raise ConfigError(f"a range goes from a least to a most not below it; got {self.low} to {self.high}")
+        if not isinstance(self.log, bool):
+            raise ConfigError(f"log is true or false; got {self.log!r}")
         if self.log and self.low <= 0:
             raise ConfigError(f"a logarithmic range begins above 0; got {self.low} to {self.high}")
         if self.step is not None and (self.step <= 0 or self.log):

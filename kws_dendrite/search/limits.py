@@ -75,7 +75,8 @@ class Limits:
         core and a clock. A k is 1,024 bytes, and 1,000 parameters or MACs.
 
         Raises:
-            ConfigError: text that is none of these, a core without a model, or another core than the objective's.
+            ConfigError: text that is none of these, a core without a model, or another core or clock than the
+                objective's.
         """
         about = objective or Objective()
         core, mhz, latency = about.core or DEFAULT_CORE, about.mhz, None
@@ -85,6 +86,11 @@ class Limits:
             if about.core and core != about.core:
                 raise ConfigError(
                     f"--objective {about.name} is on {about.core}, --max-latency on {core}: one search has one core"
+                )
+            if about.mhz and mhz != about.mhz:
+                raise ConfigError(
+                    f"--objective {about.name} is at {about.mhz:g} MHz, --max-latency at {mhz:g}: one search has one "
+                    "clock"
                 )
         return cls(
             max_params=parse_size(max_params, "--max-params", 1000),

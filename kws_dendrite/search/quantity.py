@@ -5,7 +5,7 @@ import re
 
 from kws_dendrite.errors import ConfigError
 
-_SIZE = re.compile(r"(\d+(?:[._]\d+)*)\s*([kKmM]?)(i?[bB])?")
+_SIZE = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+(?:_\d+)*(?:\.\d+)?)\s*([kKmM]?)(i?[bB])?")
 _LATENCY = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|us|s)?(?:@([a-z0-9+-]+))?(?:@(\d+(?:\.\d+)?)(?:\s*MHz)?)?", re.IGNORECASE)
 _TO_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
@@ -18,11 +18,11 @@ def parse_size(text: str | int | None, name: str, thousand: int) -> int | None:
     """
     if text is None:
         return None
-    found = _SIZE.fullmatch(str(text).strip().replace(",", ""))
+    found = _SIZE.fullmatch(str(text).strip())
     value = 0.0
     if found:
         factor = {"": 1, "k": thousand, "m": thousand**2}[found[2].lower()]
-        value = float(found[1].replace("_", "")) * factor
+        value = float(found[1].replace("_", "").replace(",", "")) * factor
     if not 1 <= value < math.inf:
         raise ConfigError(f"{name} is a number of at least 1, such as 2000, 8k or 0.5M; got {text!r}")
     return round(value)

@@ -5,6 +5,7 @@ A dimension's name is that of the field that it sets, or of one of a few composi
 from them.
 """
 
+import math
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -219,7 +220,7 @@ def typed_value(name: str, hint: Any, value: Value) -> Value:
         if value not in get_args(hint):
             raise ConfigError(f"{name} cannot be {value!r}; {nearest(value, get_args(hint))}")
         return value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if hint is float and number:
         return float(value)
     if hint is int and number and value == int(value):

@@ -94,7 +94,7 @@ def _on_top(base: Any, groups: dict[str, Any]) -> Space:
     and keep the dimensions that the base has for them."""
     from kws_dendrite.search.spaces import SPACES
 
-    if base not in SPACES:
+    if not isinstance(base, str) or base not in SPACES:
         raise ConfigError(f"{BASE} is {base!r}; {nearest(base, SPACES)}")
     space = SPACES[base]
     for place in ("families", "frontends"):

@@ -57,6 +57,7 @@ def test_limits_from_a_command_line():
         ({"max_latency": "20ms"}, "flash:cortex-m55", "so no --max-latency on cortex-m55"),
         ({"max_latency": "20ms"}, "params", "--max-latency needs a clock, as in 20ms@cortex-m4@80"),
         ({"max_latency": "20ms@cortex-m4@80"}, "instructions:cortex-m7", "one search has one core"),
+        ({"max_latency": "20ms@cortex-m4@80"}, "latency:cortex-m4@64", "64 MHz, --max-latency at 80: one"),
         ({"max_latency": "20ms@cortex-m9@80"}, "params", "costs are known for"),
         ({"max_ram": "8x"}, "params", "--max-ram is a number"),
         ({"max_params": "0"}, "params", "--max-params is a number of at least 1"),

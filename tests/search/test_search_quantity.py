@@ -16,7 +16,7 @@ def test_sizes(text, thousand, value):
     assert parse_size(text, "--max-ram", thousand) == value
 
 
-@pytest.mark.parametrize("text", ["", "k", "0", "-3", "8kk", "8g", "nan", "1e3", "8 k 3", 0, -1])
+@pytest.mark.parametrize("text", ["", "k", "0", "-3", "8kk", "8g", "nan", "1e3", "8 k 3", "1.2.3", "0,5M", 0, -1])
 def test_a_wrong_size_says_what_is_right(text):
     with pytest.raises(ConfigError, match=r"--max-ram is a number of at least 1, such as 2000, 8k or 0\.5M; got"):
         parse_size(text, "--max-ram", 1024)

@@ -79,7 +79,11 @@ def test_a_file_on_top_of_a_space_that_ships():
         ("[model]\nseparable = 3\n", "[model.separable] is a group of dimensions; got 3"),
         ("train = 3\n", "[train] is a group of dimensions; got 3"),
         ("[model.separable]\nkernel = 2020-01-01\n", "kernel is a whole number"),
+        ("[model.separable]\nkernel = [inf]\n", "separable.kernel is a whole number; got inf"),
+        ("[model.separable]\nkernel = nan\n", "separable.kernel is a whole number; got nan"),
+        ("[model.separable]\nchannels = {low = 3, high = 5, log = 'no'}\n", "separable.channels: log is true or false"),
         ('based_on = "defautl"\n', "based_on is 'defautl'; did you mean default?"),
+        ('based_on = ["default"]\n', "based_on is ['default']; did you mean default?"),
         ("[frontend.mfcd]\n", "no front end 'mfcd'; did you mean mfcc?"),
     ],
 )
