@@ -13,6 +13,7 @@ when a worker dies at any point:
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -21,6 +22,7 @@ from kws_dendrite.errors import ConfigError
 from kws_dendrite.search.storage import Store
 
 SLOT, ATTEMPT, TRIES, END, WHY = "slot", "attempt", "tries", "end", "why"  # attributes of an entry
+PROPOSAL = "proposal"  # another one, there as soon as all is drawn
 STOPPED, FAILED, SKIPPED, INTERRUPTED, DOUBLE = "stopped", "failed", "skipped", "interrupted", "double"
 LIVES = 5  # workers that a trial may take with it, by running out of memory for instance
 DRAWS = 300  # of one slot that may be over a limit
@@ -35,6 +37,7 @@ class Slots:
         live: slot -> the entry that waits or runs, the first where there are two.
         attempt, tries: slot -> of its next entry.
         why: slot -> why its last draw was skipped.
+        drawn: slot -> what its next entry draws, where one that did not end had drawn it already.
         skipped: entries over a limit.
         lost: entries whose worker was lost.
         doubles: numbers of entries that another of their slot makes needless.
@@ -45,6 +48,7 @@ class Slots:
     attempt: dict[int, int] = dataclasses.field(default_factory=dict)
     tries: dict[int, int] = dataclasses.field(default_factory=dict)
     why: dict[int, str] = dataclasses.field(default_factory=dict)
+    drawn: dict[int, dict[str, Any]] = dataclasses.field(default_factory=dict)
     skipped: list[FrozenTrial] = dataclasses.field(default_factory=list)
     lost: int = 0
     doubles: set[int] = dataclasses.field(default_factory=set)
@@ -84,7 +88,14 @@ class Slots:
             if entry.user_attrs[ATTEMPT] >= self.attempt.get(slot, 0):
                 self.attempt[slot], self.tries[slot] = entry.user_attrs[ATTEMPT] + 1, 1
                 self.why[slot] = entry.user_attrs.get(WHY, "")
-        elif end not in (INTERRUPTED, DOUBLE):
+                self.drawn.pop(slot, None)
+        elif end != DOUBLE:
+            self._add_unfinished(entry, slot, end)
+
+    def _add_unfinished(self, entry: FrozenTrial, slot: int, end: str | None) -> None:
+        if PROPOSAL in entry.user_attrs and entry.user_attrs[ATTEMPT] == self.attempt.get(slot, 0):
+            self.drawn[slot] = entry.params
+        if end != INTERRUPTED:
             self.lost += 1
             self.tries[slot] = entry.user_attrs[TRIES] + 1
             if self.tries[slot] > LIVES:
@@ -143,7 +154,8 @@ class Queue:
         if not self.store.has_turn():
             return False
         entry = {SLOT: slot, ATTEMPT: attempt, TRIES: slots.tries.get(slot, 1)}
-        self.studies[arm].enqueue_trial({}, user_attrs=entry)
+        # A sampler may have learned since then: what was drawn is given to it, so that it is the same trial.
+        self.studies[arm].enqueue_trial(slots.drawn.get(slot, {}), user_attrs=entry)
         return True
 
     def needless(self, arm: str, number: int, slot: int | None) -> bool:

@@ -10,17 +10,17 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from kws_dendrite.errors import DataError
+from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.output import write_json, write_text
 from kws_dendrite.search.front import TrialResult
 from kws_dendrite.search.objective import PARAMS, Objective, parse_objective
 from kws_dendrite.search.points import Point
-from kws_dendrite.search.queue import ATTEMPT, FAILED, LIVES, SLOT, TRIES, WHY, Slots
+from kws_dendrite.search.queue import ATTEMPT, FAILED, LIVES, PROPOSAL, SLOT, TRIES, WHY, Slots
 from kws_dendrite.search.storage import JOURNAL, RUN
 
 FORMAT = 2  # of search.json, trials.json and what is written to a study's trials
 SETTINGS, TRIALS = "search.json", "trials.json"
-PROPOSAL, OUTCOME = "proposal", "outcome"  # attributes of an entry
+OUTCOME = "outcome"  # an attribute of an entry
 
 
 class Ledger:
@@ -216,6 +216,34 @@ def read_settings(folder: Path) -> dict[str, Any]:
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise DataError(f"{path} was written by another version; search again, or take the version that wrote it")
     return value
+
+
+def check_kept(folder: Path, url: str | None, name: str) -> None:
+    """Refuse a folder whose search is kept elsewhere than this one is to be, instead of beginning another one in it.
+
+    Raises:
+        ConfigError: it is in a database and this one in a journal, or the other way round, or it has another name.
+    """
+    try:
+        settings = read_settings(folder)
+    except (DataError, OSError):  # none yet, or another version's, which its studies say
+        return
+    held, known = settings.get("storage"), settings.get("study")
+    if held and url is None:
+        raise ConfigError(
+            f"the search in {folder} is kept in {held}; give it with --storage or KWS_DENDRITE_STORAGE, or name "
+            "another folder"
+        )
+    if url is not None and not held:
+        raise ConfigError(
+            f"the search in {folder} is kept in its journal; leave out --storage and KWS_DENDRITE_STORAGE, or name "
+            "another folder"
+        )
+    if known != name:
+        raise ConfigError(
+            f"the search in {folder} has the name {known}, not {name}; give --study-name {known}, or name another "
+            "folder"
+        )
 
 
 def save_settings(folder: Path, settings: Mapping[str, Any]) -> None:

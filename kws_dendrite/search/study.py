@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from kws_dendrite.data.augment import AugmentConfig
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.errors import ConfigError, KwsDendriteError
 from kws_dendrite.search.config import SearchConfig
+from kws_dendrite.search.differences import differences, rule_option
 from kws_dendrite.search.dims import NoneFits
 from kws_dendrite.search.front import TrialResult
 from kws_dendrite.search.limits import fitted
@@ -32,6 +33,7 @@ from kws_dendrite.search.queue import (
     END,
     FAILED,
     INTERRUPTED,
+    PROPOSAL,
     SKIPPED,
     SLOT,
     STOPPED,
@@ -41,8 +43,8 @@ from kws_dendrite.search.queue import (
 from kws_dendrite.search.records import (
     FORMAT,
     OUTCOME,
-    PROPOSAL,
     Ledger,
+    check_kept,
     find_studies,
     now,
     save_settings,
@@ -100,6 +102,7 @@ class Search:
         self.folder = Path(folder)
         self.ground = Ground.of_bank(bank, config.train, augment)
         check_space(self.space, config.arms, self.ground)
+        check_kept(self.folder, url, name)
         self.store = open_store(self.folder, url, name, **store_settings)
         self.made_of = self._fingerprint()
         try:
@@ -116,13 +119,13 @@ class Search:
         """The arms' studies, new ones where there are none; all are looked at before any is written to."""
         there = [study.study_name for study in self.store.storage.get_all_studies()]
         arms = [name.removeprefix(f"{self.name}/") for name in there if name.startswith(f"{self.name}/")]
-        forgotten = sorted(set(arms) - set(self.config.arms))
+        forgotten = [arm for arm in ARMS if arm in arms and arm not in self.config.arms]
         if not self.store.many_machines and any(name in ARMS for name in there):
             raise ConfigError(
                 f"the search in {self.folder} was started with another version, before there were workers; name "
                 "another folder, or take the version that started it"
             )
-        if forgotten and set(forgotten) <= set(ARMS):
+        if forgotten:
             raise ConfigError(f"the search in {self._place} has the arm {', '.join(forgotten)} too; name it in arms")
         found = find_studies(self.store.storage, self.name, self.config.arms)
         for arm, study in found.items():
@@ -153,8 +156,8 @@ class Search:
             )
         if before != self.made_of:
             raise ConfigError(
-                f"the search in {self._place} was started with another {', '.join(_differing(before, self.made_of))}; "
-                f"resume it with the same, or {another}"
+                f"the search in {self._place} was started with another {', '.join(differences(before, self.made_of))}; "
+                f"resume it with the same{rule_option(before, self.made_of)}, or {another}"
             )
 
     def _create(self, arm: Arm) -> optuna.Study:
@@ -392,15 +395,3 @@ def _outcome_json(outcome: Outcome, seconds: float) -> dict[str, Any]:
         "curve": list(outcome.curve),
         "steps": list(outcome.steps),
     }
-
-
-def _differing(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Names of what differs; of a group of settings, the settings."""
-    names = []
-    for name in [*here, *(name for name in before if name not in here)]:
-        old, new = before.get(name), here.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            names += [f"{name} {key}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-        elif old != new:
-            names.append(name)
-    return names

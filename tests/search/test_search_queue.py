@@ -56,6 +56,22 @@ def test_an_orphan_is_trained_again_as_drawn_and_a_live_one_is_left(tmp_path, qu
     assert again.user_attrs == {"slot": 0, "attempt": 0, "tries": 3}
 
 
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_what_was_drawn_stays_whatever_the_sampler_learned_since(tmp_path, quick, monkeypatch, end):
+    def run_trial(*arguments, **settings):
+        raise end
+
+    with monkeypatch.context() as patch, pytest.raises(end):
+        patch.setattr(study_module, "run_trial", run_trial)
+        search(tmp_path).run()
+    (drawn,) = search(tmp_path).studies["plain"].trials
+    usual = study_module.SlotSampler
+    monkeypatch.setattr(study_module, "SlotSampler", lambda seed, arm: usual(seed + 1, arm))
+    plain = [trial for trial in search(tmp_path).run() if trial.arm == "plain"]
+    assert plain[0].params == drawn.params and plain[0].recipe == drawn.user_attrs["proposal"]["train"]
+    assert plain[1].params != drawn.params
+
+
 def test_a_trial_that_takes_its_workers_with_it_is_given_up(tmp_path, quick):
     config = replace(CONFIG, trials=1, arms=("plain",))
     study = search(tmp_path, config)

@@ -3,15 +3,17 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from tiny_search import CONFIG, bank, hashed_trial, search
+from tiny_search import CONFIG, SPACE, bank, hashed_trial, search
 
-from kws_dendrite.errors import DataError
-from kws_dendrite.search import Limits, TrialResult, parse_objective
+from kws_dendrite.errors import ConfigError, DataError
+from kws_dendrite.search import Limits, Search, TrialResult, parse_objective
 from kws_dendrite.search import study as study_module
 from kws_dendrite.search.records import (
     Saver,
+    check_kept,
     read_settings,
     read_trials,
+    save_settings,
     save_trials,
     saved_trials,
     write_trials,
@@ -178,3 +180,26 @@ def test_saving_takes_a_small_share_of_the_time(every_state, tmp_path):
 def test_a_stopped_trial_counts_with_the_points_that_it_had(every_state):
     stopped = every_state.records()[3]
     assert len(stopped.candidates()) == 1 and Outcome("stopped").saved == 0
+
+
+@pytest.mark.parametrize(
+    ("held", "url", "name", "says"),
+    [
+        ({"storage": "postgresql://a:***@b/c"}, None, "search", "is kept in postgresql://a:***@b/c; give it with"),
+        ({"storage": None}, "postgresql://a:b@c/d", "search", "is kept in its journal; leave out --storage"),
+        ({"storage": None}, None, "other", "has the name search, not other; give --study-name search"),
+    ],
+)
+def test_a_folder_whose_search_is_kept_elsewhere_begins_no_other_one(tmp_path, held, url, name, says):
+    save_settings(tmp_path, {"study": "search", **held})
+    with pytest.raises(ConfigError) as caught:
+        Search(tmp_path, bank(), CONFIG, SPACE, url=url, name=name)
+    assert says in str(caught.value) and ":b@" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["search.json"]
+
+
+@pytest.mark.parametrize("content", [None, "no JSON", '{"format": 1, "storage": "elsewhere"}'])
+def test_a_folder_that_says_nothing_is_taken(tmp_path, content):
+    if content is not None:
+        (tmp_path / "search.json").write_text(content)
+    check_kept(tmp_path, None, "search")
