@@ -153,6 +153,23 @@ def search(
 
         show_front(refitted, Console())
         print(f"{out}/front.json, {out}/front")
+    for line in what_next(out, front, refitted):
+        print(line)
+
+
+def what_next(folder: Path, front: list["TrialResult"], refitted: dict[str, Any] | None) -> list[str]:
+    """The commands that go on from a search that has ended: its page, fresh seeds, the net to ship; [] without a front.
+
+    Args:
+        refitted: the value of front.json, None where the front was not trained again.
+    """
+    if not front:
+        return []
+    where = shlex.quote(str(folder))
+    lines = [f"all trials as a page: kws-dendrite report {where}"]
+    if refitted is None:
+        lines.append(f"the front with fresh seeds: kws-dendrite refit {where}")
+    return [*lines, f"the net to ship: kws-dendrite pick {where} --out BUNDLE"]
 
 
 def check_refit(members: int, read_test: bool) -> None:

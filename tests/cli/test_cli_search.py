@@ -24,7 +24,12 @@ def searched(arrays, tmp_path_factory):
 def test_for_a_person(searched):
     folder, outcome = searched
     assert "Front, validation accuracy" in outcome.out
-    assert outcome.out.splitlines()[-1] == f"{folder}/front.csv, front.png, trials.json"
+    assert outcome.out.splitlines()[-4:] == [
+        f"{folder}/front.csv, front.png, trials.json",
+        f"all trials as a page: kws-dendrite report {folder}",
+        f"the front with fresh seeds: kws-dendrite refit {folder}",
+        f"the net to ship: kws-dendrite pick {folder} --out BUNDLE",
+    ]
     first, *rest = outcome.err.splitlines()
     assert first == f"search: 1 trials of each of plain, gradient; 2 in all; results in {folder}"
     assert [line.split(": ")[0] for line in rest] == ["trial 0 (plain)", "trial 1 (gradient)"]
