@@ -104,7 +104,7 @@ def work_along(folder, gate, trained):
 
 
 def test_two_processes_side_by_side_train_each_point_once(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a fork of a process that has trained hangs in OpenMP
     gate, trained = context.Barrier(2), context.Queue()
     workers = [context.Process(target=work_along, args=(tmp_path, gate, trained)) for _ in range(2)]
     for worker in workers:
