@@ -113,6 +113,10 @@ class DatabaseStore:
     def sign_out(self, worker: str) -> None:
         """Nothing."""
 
+    def hurry(self) -> None:
+        """Wait for the database no more where it does not answer: somebody wants to go."""
+        self.tables.patience = 0.0
+
     def lose_orphans(self, study: optuna.Study) -> None:
         """Mark running trials as failed whose heartbeat stopped."""
         optuna.storages.fail_stale_trials(study)
@@ -149,11 +153,12 @@ class _Tables(RDBStorage):
             grace_period=grace,
         )
         # Beats are stored without a time zone, and PGTZ, where somebody has it, goes before a connection's options.
-        sqlalchemy.event.listen(self.engine, "connect", _in_utc)
+        sqlalchemy.event.listen(self.engine, "connect", _begin)
         self.engine.dispose()
 
     def patiently(self, ask: Callable[[], Any]) -> Any:
-        """What `ask` gives; asked again while the database does not answer.
+        """What `ask` gives; asked again while the database does not answer. Who waited in vain, or was interrupted,
+        waits no more.
 
         Raises:
             ServiceError: it has not for `patience` seconds, or its tables are not what they should be.
@@ -168,14 +173,20 @@ class _Tables(RDBStorage):
                 now = time.monotonic()
                 if since is None:
                     since = now
-                    self.tell(f"{self.explain(error)}; asking again for {self.patience:g} s")
+                    if self.patience:
+                        self.tell(f"{self.explain(error)}; asking again for {self.patience:g} s")
                 self.trouble = now
-                if now - since > self.patience:
+                if now - since >= self.patience:
+                    self.patience = 0.0  # once is enough: what comes now is the end, in order
                     raise ServiceError(
                         f"{self.explain(error)}; nothing that was finished is lost, run the same command again when it "
                         "answers"
                     ) from error
-                time.sleep(pause)
+                try:
+                    time.sleep(pause)
+                except KeyboardInterrupt:
+                    self.patience = 0.0
+                    raise
                 pause = min(2 * pause, 2.0)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
@@ -273,9 +284,11 @@ def _engine() -> dict[str, Any]:
     }
 
 
-def _in_utc(connection: Any, _: Any) -> None:
+def _begin(connection: Any, _: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET TIME ZONE 'UTC'")
+        # A machine that loses its power says nothing: the server would keep its connection, and the turn, for hours.
+        cursor.execute("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3")
     connection.commit()
 
 

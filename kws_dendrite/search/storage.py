@@ -54,6 +54,9 @@ class Store(Protocol):
     def sign_out(self, worker: str) -> None:
         """Be it no more."""
 
+    def hurry(self) -> None:
+        """Wait for nothing any more: somebody wants to go."""
+
     def lose_orphans(self, study: optuna.Study) -> None:
         """Mark running trials as failed whose worker is gone; only with the turn."""
 
@@ -131,6 +134,9 @@ class JournalStore:
         except OSError as error:
             raise OutputError(explain(self._lock_of(worker), error)) from error
         self.alive[worker] = file
+
+    def hurry(self) -> None:
+        """Nothing: a file answers."""
 
     def lives(self, worker: str | None) -> bool:
         """Whether the process that signed in as `worker` is still there."""

@@ -320,6 +320,8 @@ class _Hand:
             outcome = self._outcome(arm, trial, slot)
         except (KeyboardInterrupt, KwsDendriteError) as error:
             self.error = error
+            if isinstance(error, KeyboardInterrupt):
+                search.store.hurry()
             with contextlib.suppress(Exception):
                 trial.set_user_attr(END, INTERRUPTED)
             raise

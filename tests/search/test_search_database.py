@@ -165,7 +165,7 @@ def test_two_searches_share_a_database(server, tmp_path, quick):
     other = search(tmp_path / "other", replace(CONFIG, seed=5), url=url, name="other", **BEAT)
     assert len(one.run()) == len(other.run()) == 6
     assert {t.number for t in one.results()} == set(range(6))
-    with pytest.raises(ConfigError, match=r"study one was started with another seed; .* another --study-name"):
+    with pytest.raises(ConfigError, match=r"study one was started with another seed \(3, here 5\); .* another --study-name"):
         search(tmp_path / "third", replace(CONFIG, seed=5), url=url, name="one", **BEAT)
     for each in (one, other):
         each.close()
@@ -230,6 +230,21 @@ def test_a_database_that_stops_for_good_in_the_middle(tmp_path, monkeypatch):
         own.start()
         monkeypatch.setattr(study_module, "run_trial", hashed_trial)
         assert len(search(tmp_path, url=own.url("gone"), name="x", **BEAT).run()) == 6
+
+
+def test_ctrl_c_does_not_wait_for_a_database_that_is_away(tmp_path, monkeypatch):
+    with postgres.server() as own:
+        study = search(tmp_path, url=own.database("away"), name="x", patience=3600.0, **BEAT)
+
+        def stop(*arguments, **settings):
+            own.stop()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(study_module, "run_trial", stop)
+        with pytest.raises(KeyboardInterrupt):
+            study.run()
+        with pytest.raises(ServiceError):
+            study.results()
 
 
 def assert_one_line(caught) -> None:
