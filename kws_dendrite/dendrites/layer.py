@@ -5,6 +5,7 @@ T (C, m) in place of t. Joined as a gate, z' = z * (1 + t * a). The layer stands
 nonlinearity. Inside, outputs are (P, C, ...): members, neurons, samples; `Layout` brings other layers' there.
 """
 
+import functools
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -97,6 +98,38 @@ class Sources:
         return self.x if spec.kind in ("copy", "echo", "pool") else self.drive
 
 
+class LateSources(Sources):
+    """The same, worked out when asked for, without a gradient; `z` may be known already."""
+
+    def __init__(self, layer: "Dendritic", x: Tensor, z: Tensor | None = None) -> None:
+        self.layer, self.given, self.known = layer, x, z
+
+    @functools.cached_property
+    def all(self) -> Sources:
+        """The layer's own."""
+        with torch.no_grad():
+            return self.layer.sources(self.given)
+
+    @functools.cached_property
+    def x(self) -> Tensor:  # type: ignore[override]
+        """The layer's input."""
+        return self.layer.layout.inside(self.given)
+
+    @functools.cached_property
+    def drive(self) -> Tensor:  # type: ignore[override]
+        """What its last linear map reads."""
+        base = self.layer.base
+        if not isinstance(base, SeparableBn):
+            return self.x
+        with torch.no_grad():
+            return base.depthwise(self.given, base.dilation)
+
+    @functools.cached_property
+    def z(self) -> Tensor:  # type: ignore[override]
+        """Its output without dendrites."""
+        return self.all.z if self.known is None else self.known
+
+
 class Dendritic(nn.Module):
     """`base` with D sets of dendrites, none at first: whatever `base` maps."""
 
@@ -164,12 +197,16 @@ class Dendritic(nn.Module):
         self, branch: nn.Module, spec: Spec, cascade: Tensor, sources: Sources, earlier: list[Tensor]
     ) -> Tensor:
         """f(G(x) + sum_e c_e * a_e) for a branch that need not be a part of this layer yet."""
-        u = branch(sources.of(spec, keeps_channels(self.base)))
+        u = self.cascaded(branch(sources.of(spec, keeps_channels(self.base))), cascade, earlier)
+        a = activate(u, spec.activation)
+        return branch.pool(a) if spec.kind == "pool" else a
+
+    def cascaded(self, u: Tensor, cascade: Tensor, earlier: list[Tensor]) -> Tensor:
+        """u + sum_e c_e * a_e where there is a cascade."""
         if self.with_cascade:
             for e, a in enumerate(earlier):
                 u = u + per_neuron(cascade[:, :, e], a) * a
-        a = activate(u, spec.activation)
-        return branch.pool(a) if spec.kind == "pool" else a
+        return u
 
     def add(self, branch: nn.Module, cascade: Tensor, spec: Spec) -> None:
         """Take `branch` as the next set of dendrites, with t = 0: the layer's function stays the same.

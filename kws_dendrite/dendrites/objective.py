@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 from kws_dendrite.dendrites.config import Objective
+from kws_dendrite.dendrites.layer import activate
+from kws_dendrite.models.kernels.moments import Inner, Sums, centred_sums
 
 EPSILON = 1e-8  # keeps a constant candidate's or an error-free neuron's score at 0
 SMOOTHING = 0.99  # of the running moments; the published package names the same factor
@@ -29,13 +31,14 @@ LEAST_NEW = 1e-2  # of a variance that counts as left: the ridge's share of a co
 Moments = dict[str, Tensor]
 
 
-def moments(a: Tensor, delta: Tensor, others: Tensor | None = None) -> Moments:
+def moments(a: Tensor, delta: Tensor, others: Tensor | None = None, inner: Inner = "") -> Moments:
     """A batch's moments.
 
     Args:
         a: (P, K, A, B, ...) outputs of K candidates, one a neuron (A = C) or each for all neurons (A = 1).
         delta: (P, C, B, ...) errors.
         others: (P, C, R, B, ...) what each neuron has already, for the partial correlation.
+        inner: a nonlinearity that `a` has yet to go through.
 
     Returns:
         covariance (P, K, C), variance_a (P, K, A), variance_delta (P, C), first and second moment g1, g2 (P, K, C) of
@@ -43,32 +46,34 @@ def moments(a: Tensor, delta: Tensor, others: Tensor | None = None) -> Moments:
     """
     a, delta = a.flatten(4) if a.dim() > 4 else a[..., None], delta.flatten(3) if delta.dim() > 3 else delta[..., None]
     samples = a.shape[-1] * a.shape[-2]
-    # (P, K, A, B, L). Written so that autograd makes nothing as large as a but what it has to: a.mean() and minus
-    # would each have a gradient of that size, and so would the power in square().
-    a = a + a.sum((-2, -1), keepdim=True) / -samples
+    if others is not None:
+        others = others.flatten(4) if others.dim() > 4 else others[..., None]
+        others = others - others.mean((-2, -1), keepdim=True)  # (P, C, R, B, L)
     centred = delta - delta.mean((-2, -1), keepdim=True)  # (P, C, B, L)
-    g = _cross(a, delta)  # (P, K, C, B)
+    if a.shape[2] == delta.shape[1]:
+        square, g, others_a = centred_sums(a, delta, others, inner)
+    else:
+        square, g, others_a = _sums_of_units(activate(a, inner) if inner else a, delta, others)
     found = {
         "covariance": g.sum(-1) / samples,
-        "variance_a": (a * a).sum((-2, -1)) / samples,
+        "variance_a": square / samples,
         "variance_delta": centred.square().mean((-2, -1)),
         "g1": g.mean(-1),
         "g2": g.square().mean(-1),
     }
     if others is not None:
-        others = others.flatten(4) if others.dim() > 4 else others[..., None]
-        others = others - others.mean((-2, -1), keepdim=True)  # (P, C, R, B, L)
-        found["others_a"] = torch.stack([_cross(a, one).sum(-1) for one in others.unbind(2)], -1) / samples
+        found["others_a"] = others_a / samples
         found["others_delta"] = torch.einsum("pcrbl,pcbl->pcr", others, centred) / samples
         found["others"] = torch.einsum("pcrbl,pcsbl->pcrs", others, others) / samples
     return found
 
 
-def _cross(a: Tensor, other: Tensor) -> Tensor:
-    """Sum over a clip's samples of a (P, K, A, B, L) times other (P, C, B, L): (P, K, C, B)."""
-    if a.shape[2] == other.shape[1]:
-        return (a * other[:, None]).sum(-1)  # twice as fast as a product of many small matrices
-    return torch.einsum("pkbl,pcbl->pkcb", a[:, :, 0], other)
+def _sums_of_units(a: Tensor, delta: Tensor, others: Tensor | None) -> Sums:
+    """`centred_sums` of units (P, K, 1, B, L) that reach every neuron."""
+    a = a + a.sum((-2, -1), keepdim=True) / -(a.shape[-1] * a.shape[-2])
+    cross = torch.einsum("pkbl,pcbl->pkcb", a[:, :, 0], delta)
+    rest = cross[..., :0] if others is None else torch.einsum("pkbl,pcrbl->pkcr", a[:, :, 0], others)
+    return (a * a).sum((-2, -1)), cross, rest
 
 
 def score(m: Moments, objective: Objective) -> Tensor:

@@ -17,6 +17,7 @@ from kws_dendrite.models.layers import ConvBn, Dense, GlobalPool, SeparableBn
 
 Batch = tuple[Tensor, Tensor]  # features (P, B, T, F), labels (P, B)
 Captured = dict[str, tuple[Tensor, Tensor]]  # layer name -> its input, its output
+Errors = dict[str, tuple[Tensor, Tensor]]  # layer name -> its input x, its neurons' errors
 POOL, HEAD = "pool", "head"
 _WANTED: dict[Layers, tuple[type[nn.Module], ...]] = {
     "all": (*CONVOLUTIONS, Dense),
@@ -105,19 +106,24 @@ def captured(model: nn.Module) -> Iterator[Captured]:
             hook.remove()
 
 
-def errors(model: nn.Module, run: Callable[[], Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+def errors(model: nn.Module, run: Callable[[], Tensor]) -> Errors:
     """Input x and error delta = dL/dz' (P, C, ...) of every dendritic layer that `run` passes through; L is what it
     returns, summed over the batch so that its size cancels. A layer without a gradient is left out."""
+    return _errors_and_outputs(model, run)[0]
+
+
+def _errors_and_outputs(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Errors, dict[str, Tensor]]:
     with captured(model) as seen:
         total = run()
         names = list(seen)
         deltas = torch.autograd.grad(total, [seen[name][1] for name in names], allow_unused=True)
     layers = dendritic_layers(model)
-    return {
+    found = {
         name: (seen[name][0], layers[name].layout.inside(delta))
         for name, delta in zip(names, deltas, strict=True)
         if delta is not None
     }
+    return found, {name: layers[name].layout.inside(seen[name][1].detach()) for name in found}
 
 
 def neuron_errors(
@@ -126,6 +132,22 @@ def neuron_errors(
     """`errors` of a population: `loss` maps logits (P, B, K) and labels (P, B) to (P, B)."""
     features, labels = batch
     return errors(model, lambda: loss(model(features), labels).sum())
+
+
+def neuron_errors_and_outputs(
+    model: nn.Module, batch: Batch, loss: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[Errors, dict[str, Tensor]]:
+    """`neuron_errors`, and every layer's output z' (P, C, ...), without its graph. The model's weights, which want no
+    gradient here, get none."""
+    features, labels = batch
+    held = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in held:
+            parameter.requires_grad_(False)
+        return _errors_and_outputs(model, lambda: loss(model(features), labels).sum())
+    finally:
+        for parameter in held:
+            parameter.requires_grad_(True)
 
 
 def remove_stale_wrappers(model: nn.Module) -> None:

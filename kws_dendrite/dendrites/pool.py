@@ -14,10 +14,13 @@ from torch import Tensor, nn
 
 from kws_dendrite.dendrites.branches import available, change_tensors, draw, empty_branch, neurons, own_parameters
 from kws_dendrite.dendrites.config import ANY_KIND, DendriteConfig
-from kws_dendrite.dendrites.layer import Dendritic, Sources, Spec, keeps_channels, weighted
+from kws_dendrite.dendrites.layer import Dendritic, LateSources, Sources, Spec, activate, keeps_channels, weighted
 from kws_dendrite.dendrites.objective import Moments, SmoothedMoments, moments, score
-from kws_dendrite.dendrites.places import Batch, captured, dendritic_layers, neuron_errors
+from kws_dendrite.dendrites.places import Batch, captured, dendritic_layers, neuron_errors_and_outputs
 from kws_dendrite.errors import ConfigError
+from kws_dendrite.models.kernels.convolution import conv2d
+from kws_dendrite.models.kernels.moments import Inner
+from kws_dendrite.models.layers import Conv2d, ConvBn, Dense, Pointwise
 
 CHOICE = ("lean", "temporal", "plateau", "lowrank")  # of kind "any": those that fold to fewer parameters than a copy
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits (P, B, K), labels (P, B) -> (P, B)
@@ -48,13 +51,46 @@ class Pool:
 
     def outputs(self, layer: Dendritic, sources: Sources, earlier: list[Tensor]) -> Tensor:
         """(P, K, C, B, ...), or (P, m, 1, B, ...) for units that reach every neuron."""
-        read = _shown(layer, sources.of(self.spec, keeps_channels(layer.base)), self.size)
-        wide = Sources(read, read, read)  # all that the branch reads, widened once
-        earlier = [_shown(layer, value, self.size) for value in earlier]
-        a = layer.activate_branch(self.branch, self.spec, self.cascade, wide, earlier)
-        if self.spec.units:
-            return a[:, :, None]
-        return a.unflatten(0, (-1, self.size))
+        u, inner = self.inner_outputs(layer, sources, earlier)
+        return activate(u, inner) if inner else u
+
+    def inner_outputs(self, layer: Dendritic, sources: Sources, earlier: list[Tensor]) -> tuple[Tensor, Inner]:
+        """The same before a nonlinearity that is still to come, and which that is; "" where it is behind them."""
+        u = self._mapped(layer, sources.of(self.spec, keeps_channels(layer.base)))
+        if layer.with_cascade:
+            u = layer.cascaded(u, self.cascade, [_shown(layer, value, self.size) for value in earlier])
+        kind = self.spec.activation
+        inner: Inner = kind if kind in ("relu", "hard_tanh") and self.spec.kind != "pool" else ""
+        if not inner:
+            u = activate(u, kind)
+            u = self.branch.pool(u) if self.spec.kind == "pool" else u
+        return u[:, :, None] if self.spec.units else u.unflatten(0, (-1, self.size)), inner
+
+    def _mapped(self, layer: Dendritic, read: Tensor) -> Tensor:
+        """G: (P * K, C, B, ...). A map of all its inputs has the candidates as further outputs, and reads once."""
+        branch = self.branch
+        if self.size > 1 and layer.layout.axis is None:
+            conv = branch.conv if isinstance(branch, ConvBn) else branch
+            u = _of_one_map(conv, read, self.size)
+            if u is not None:
+                return branch.norm(u) if isinstance(branch, ConvBn) else u
+        return branch(_shown(layer, read, self.size))
+
+
+def _of_one_map(conv: nn.Module, x: Tensor, times: int) -> Tensor | None:
+    """`times` candidates' maps of x (P, Cin, B, ...) as one, (P * times, C, B, ...); None of what is no dense map."""
+    if not (type(conv) in (Pointwise, Dense) or (type(conv) is Conv2d and conv.is_plain)):
+        return None
+    P, C = len(x), conv.weight.shape[1]
+    weight = conv.weight.reshape(P, times * C, *conv.weight.shape[2:])
+    bias = None if conv.bias is None else conv.bias.reshape(P, times * C)
+    if isinstance(conv, Conv2d):
+        y = conv2d(x, weight, bias)
+    else:
+        x = x[:, :, :, :: conv.stride] if isinstance(conv, Pointwise) and conv.stride > 1 else x
+        flat = x.reshape(P, x.shape[1], -1)
+        y = torch.bmm(weight, flat) if bias is None else torch.baddbmm(bias[:, :, None], weight, flat)
+    return y.view(P * times, C, *x.shape[2:])
 
 
 def _repeated(value: Tensor, times: int) -> Tensor:
@@ -164,9 +200,10 @@ def train_pools(
         parameters += own_parameters(pool.branch, layers[pool.layer].base)
         if pool.cascade.requires_grad:
             parameters.append(pool.cascade)
-    nothing = torch.zeros(1, requires_grad=True)  # where no kind has weights of its own
+    device = pools[0].cascade.device
+    nothing = torch.zeros(1, device=device, requires_grad=True)  # where no kind has weights of its own
     parameters.append(nothing)
-    optimizer = torch.optim.Adam(parameters, lr=config.candidate_learning_rate)
+    optimizer = torch.optim.Adam(parameters, lr=config.candidate_learning_rate, fused=True)
     for number, batches in enumerate(epochs):
         for batch in batches:
             total = nothing.sum()
@@ -210,14 +247,14 @@ def _each(
 ) -> Iterator[tuple[Pool, Moments]]:
     """Every pool's moments of one batch. The error of a gate's t is the neuron's own times what it gates: z with the
     dendrites that are there."""
-    errors = neuron_errors(model, batch, loss)
+    errors, outputs = neuron_errors_and_outputs(model, batch, loss)
     shared: dict[str, tuple[Sources, list[Tensor]]] = {}
     for pool in pools:
         layer = layers[pool.layer]
         x, delta = errors[pool.layer]
         if pool.layer not in shared:
+            sources = LateSources(layer, x, None if len(layer.branches) else outputs[pool.layer])
             with torch.no_grad():
-                sources = layer.sources(x)
                 shared[pool.layer] = sources, layer.dendrites(sources)
         sources, earlier = shared[pool.layer]
         if pool.spec.join == "gate":
@@ -227,7 +264,8 @@ def _each(
             said = zip(layer.t, earlier, layer.specs, strict=True)  # of a set of units, what reaches the neuron
             own = [weighted(t, a, spec) if spec.units else a for t, a, spec in said]
             others = torch.stack([sources.z, *own], 2).detach()
-        yield pool, moments(pool.outputs(layer, sources, earlier), delta, others)
+        u, inner = pool.inner_outputs(layer, sources, earlier)
+        yield pool, moments(u, delta, others, inner)
 
 
 @torch.no_grad()

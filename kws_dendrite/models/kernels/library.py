@@ -19,7 +19,7 @@ from pathlib import Path
 SWITCH = "KWS_DENDRITE_KERNELS"
 SOURCES = (
     "depthwise.c", "norm.c", "pool.c", "window.c", "plateau.c", "gather.c", "conv.c", "relu_pool.c", "dropout.c",
-    "adamw.c", "loss.c", "join.c",
+    "adamw.c", "loss.c", "join.c", "moments.c",
 )  # fmt: skip
 HEADERS = ("rows.h", "planes.h")
 FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
@@ -46,6 +46,8 @@ _SIGNATURES = {
     "dropout": [_pointer] * 3 + [_long] * 2 + [_int],
     "join_forward": [_pointer] * 4 + [_long] * 2 + [_int],
     "join_backward": [_pointer] * 5 + [_long] * 2 + [_int],
+    "moments_forward": [_pointer] * 8 + [_long] * 6 + [_int] * 2,
+    "moments_backward": [_pointer] * 9 + [_long] * 6 + [_int] * 2,
     "loss_forward": [_pointer] * 5 + [_long] * 3 + [_int],
     "loss_backward": [_pointer] * 5 + [_long] * 3 + [_int],
     "adamw": [_pointer] * 7 + [_long] * 3 + [_double] * 3 + [_int],
