@@ -73,7 +73,7 @@ def read_run(folder: Path | str) -> RunResults:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; give the folder that `kws-dendrite run --out` wrote")
+        raise DataError(f"{folder} is not a folder; give the --out of a run, a search or a study")
     found = {part: read_json(folder / part) for part in PARTS if (folder / part).is_file()}
     if not found:
         raise DataError(f"{folder} holds no results ({PARTS[0]}, {PARTS[1]}, ...); give a folder that `run` wrote")

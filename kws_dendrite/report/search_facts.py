@@ -12,6 +12,12 @@ from kws_dendrite.report.search_trials import Curve, SearchTrial, Spot, all_spot
 from kws_dendrite.report.trials import PARAMETERS
 from kws_dendrite.report.wording import UNKNOWN, count, duration, percent, percent_range, plain, tick, title
 
+COSTS = {
+    "flash": "Flash, bytes",
+    "ram": "RAM, bytes",
+    "instructions": "Instructions an inference",
+    "latency_ms": "Modelled latency, ms",
+}
 OTHER = "drawn"  # of parameters without a group
 
 
@@ -82,7 +88,7 @@ def _trial(trial: SearchTrial, arms: list[str], place: Mapping[int, int], result
 def _rows(trial: SearchTrial) -> list[list[str]]:
     rows = []
     if trial.epoch:
-        rows.append(["Epochs", f"{trial.epoch} of {trial.epochs}" if trial.epochs else str(trial.epoch)])
+        rows.append(["Epochs in cycles", f"{trial.epoch} of {trial.epochs}" if trial.epochs else str(trial.epoch)])
     if trial.saved:
         rows.append(["Epochs saved", str(trial.saved)])
     if trial.seconds:
@@ -96,7 +102,7 @@ def _rows(trial: SearchTrial) -> list[list[str]]:
     if last is not None:
         rows += [["MACs", count(last.macs)]] if last.macs is not None else []
         known = {"parameters", "macs"}
-        rows += [[title(str(name)), tick(value)] for name, value in last.costs.items()
+        rows += [[COSTS.get(str(name), title(str(name))), tick(value)] for name, value in last.costs.items()
                  if name not in known and isinstance(value, int | float)]  # fmt: skip
     return rows
 

@@ -24,6 +24,13 @@ from kws_dendrite.report.search_trials import ENDED, STATES, all_spots, the_fron
 from kws_dendrite.report.tables import tree
 from kws_dendrite.report.wording import count, duration, percent, percent_range, tick, title
 
+LIMITED = {
+    "max_params": "parameters",
+    "max_macs": "MACs",
+    "max_flash": "B of flash",
+    "max_ram": "B of RAM",
+    "max_latency": "ms an inference",
+}
 NOT_YET = '<p class="missing">Nothing to show yet: no trial has ended. The same command again shows what there is.</p>'
 
 
@@ -97,12 +104,13 @@ def _headings(results: SearchResults) -> tuple[str, str]:
         best = front[-1]
         heading += f", up to {percent(best.accuracy)} in {count(best.parameters)} parameters"
     arms = ", ".join(plan.arms or arms_of(results.trials))
-    parts = [f"{plan.trials:,} trials each of {arms}" if plan.trials else arms]
+    each = " each" if "," in arms else ""
+    parts = [f"{plan.trials:,} trials{each} of {arms}" if plan.trials else arms]
     parts.append(f"{plan.epochs} epochs a trial" if plan.epochs else "")
-    parts.append(f"P = {plan.members} seeds" if plan.members else "")
+    parts.append(f"P = {plan.members} seed{'s' * (plan.members > 1)}" if plan.members else "")
     limits = mapping(results.settings, "limits", "search.json")
     parts += [
-        f"--{str(name).replace('_', '-')} {tick(value)}"
+        f"at most {tick(value)} {LIMITED.get(str(name), title(str(name)[4:]))}".replace(" ", "\u00a0")
         for name, value in limits.items()
         if str(name).startswith("max_") and isinstance(value, int | float)
     ]
@@ -195,8 +203,9 @@ def _by_loss(results: SearchResults) -> bool:
 def _refit(results: SearchResults, moment: Moment) -> str:
     found = refit_section(results.refit, results.trials, results.plan.label) if results.refit else ""
     return found or (
-        '<p class="missing">Not done yet. <code>kws-dendrite refit</code> trains the nets of the front again with '
-        "fresh seeds and reads the test clips once; a maximum over many trials is luck in part.</p>"
+        '<p class="missing">Not done yet. A maximum over many trials is luck in part: <code>kws-dendrite refit</code> '
+        "with this folder trains the nets of the front again with fresh seeds; with <code>--read-test</code> it then "
+        "scores them on the test clips, once.</p>"
     )
 
 
@@ -238,9 +247,10 @@ def _hypervolume(results: SearchResults) -> str:
     drawn = hypervolume_charts(results.trials, box) if box else ""
     if not drawn:
         return ""
+    label = results.plan.label[:1].lower() + results.plan.label[1:]
     return (
         f"<h3>Hypervolume of each arm's front</h3><p class=lead>The share that the front dominates of the rectangle "
-        f"from {tick(box.smallest)} to {tick(box.largest)} ({escape(results.plan.label)}, log scale) and from "
+        f"from {tick(box.smallest)} to {tick(box.largest)} ({escape(label)}, log scale) and from "
         f"{percent(box.accuracy)} to 100 % validation accuracy; the reference point is {tick(box.largest)} at "
         f"{percent(box.accuracy)}. It begins at the smallest size that every arm has come to; a smaller net counts "
         f"as of that size. Stopped trials count with the nets that they had.</p>{drawn}"
@@ -250,7 +260,7 @@ def _hypervolume(results: SearchResults) -> str:
 def _importance(results: SearchResults, moment: Moment) -> str:
     if not moment.importance:
         return (
-            '<p class="missing">There are too few trials to tell what matters, or this page was made without '
+            '<p class="missing">Too few trials to tell what matters: it takes 20 with a net that was trained, and '
             "Optuna 5.</p>"
             if results.trials
             else ""

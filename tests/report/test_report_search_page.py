@@ -34,8 +34,9 @@ def test_every_section_is_there_and_filled(page, search):
     for anchor, _, heading, _ in SECTIONS:
         assert heading in section(page, anchor)
     assert "Nothing to show yet" not in page
-    for words in ("170 of 201", "1,655 validation clips", "--max-params 8,000", "Each of them (38)",
-                  "Draws skipped: 24", "RAM 9,442 to 13,970 B is over --max-ram 8,192 B"):  # fmt: skip
+    for words in ("170 of 201", "1,655 validation clips", "at\u00a0most\u00a08,000\u00a0parameters",
+                  "Each of them (38)", "Draws skipped: 24",
+                  "RAM 9,442 to 13,970 B is over --max-ram 8,192 B"):  # fmt: skip
         assert words in page, words
 
 
@@ -136,7 +137,7 @@ def test_importance_is_drawn_beside_chance(search):
     part = section(render(search, Moment(0.0, found)), "importance")
     assert 'aria-label="70 %, by chance 10 %"' in part and "All arms: 17 of 168".lower() in part.lower()
     assert re.findall(r'class="impbar (\w+)"', part) == ["beyond", "within"]
-    assert "too few trials" in section(render(search, Moment(0.0)), "importance")
+    assert "it takes 20 with a net that was trained" in section(render(search, Moment(0.0)), "importance")
 
 
 def test_reading_what_is_no_search(tmp_path):
