@@ -379,7 +379,7 @@ def share_epochs(config: TrainConfig, total: int, growth: DendriteConfig | None,
     if cycle < 1:
         raise ConfigError(
             f"{total} epochs leave none for {steps + 1} cycles after {beside} candidate and probe epochs; "
-            "take more epochs, fewer dendrites or fewer candidate epochs"
+            f"take at least {beside + steps + 1}, or fewer steps of growth"
         )
     return replace(config, epochs=cycle)
 
