@@ -1,5 +1,6 @@
 """`kws-dendrite search`: size against accuracy, plain and dendritic arms with equal budgets, by one worker or many."""
 
+import contextlib
 import json
 import shlex
 from pathlib import Path
@@ -226,6 +227,7 @@ def run_search(
     """
     from kws_dendrite.cli.search_features import Opening, bank_of
     from kws_dendrite.cli.search_screen import SearchScreen
+    from kws_dendrite.errors import KwsDendriteError
     from kws_dendrite.search import DEFAULT, Search
     from kws_dendrite.search.records import Saver
     from kws_dendrite.search.shared import SharedBank
@@ -259,17 +261,29 @@ def run_search(
                         _Watched(study, opening, workers, screen, saver, console).run()
                     finally:
                         shared.remove()
-        return study.results()
-    except KeyboardInterrupt:
-        again = "the same command resumes it"
-        inputs.say(console, f"{len(study.results())} of {config.total} trials have ended; {again}")
+        results = study.results()
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            study.store.hurry()
+        with contextlib.suppress(KwsDendriteError, OSError):  # what happened first is told
+            ended = len(keep_results(study, saver, bank))
+            if isinstance(error, KeyboardInterrupt):
+                inputs.say(console, f"{ended} of {config.total} trials have ended; the same command resumes it")
         raise
+    else:
+        keep_results(study, saver, bank)
+        return results
     finally:
-        saver.save(now=True)
-        finished = study.results()
-        if finished:
-            write_results(folder, bank, finished)
         study.close()
+
+
+def keep_results(study: "Search", saver: Any, bank: "FeatureBank") -> list["TrialResult"]:
+    """Write trials.json, and the front where there is one; the trials that ended with a net."""
+    saver.save(now=True)
+    finished = study.results()
+    if finished:
+        write_results(study.folder, bank, finished)
+    return finished
 
 
 class _Alone:

@@ -29,13 +29,17 @@ class SharedBank:
         """
         shared = cls(Path(folder))
         shared.remove()
-        for name in ARRAYS:
-            array = getattr(bank, name)
-            if array is not None:
-                with replacing(shared.folder / f"{name}.npy") as path:
-                    _save(path, array)
-        facts = {"labels": list(bank.labels), "frontend": bank.frontend, "summary": bank.summary}
-        write_json(shared.folder / "bank.json", facts)
+        try:
+            for name in ARRAYS:
+                array = getattr(bank, name)
+                if array is not None:
+                    with replacing(shared.folder / f"{name}.npy") as path:
+                        _save(path, array)
+            facts = {"labels": list(bank.labels), "frontend": bank.frontend, "summary": bank.summary}
+            write_json(shared.folder / "bank.json", facts)
+        except BaseException:
+            shared.remove()
+            raise
         return shared
 
     def open(self) -> FeatureBank:

@@ -165,7 +165,9 @@ def test_two_searches_share_a_database(server, tmp_path, quick):
     other = search(tmp_path / "other", replace(CONFIG, seed=5), url=url, name="other", **BEAT)
     assert len(one.run()) == len(other.run()) == 6
     assert {t.number for t in one.results()} == set(range(6))
-    with pytest.raises(ConfigError, match=r"study one was started with another seed \(3, here 5\); .* another --study-name"):
+    with pytest.raises(
+        ConfigError, match=r"study one was started with another seed \(3, here 5\); .* another --study-name"
+    ):
         search(tmp_path / "third", replace(CONFIG, seed=5), url=url, name="one", **BEAT)
     for each in (one, other):
         each.close()

@@ -16,6 +16,7 @@ from many_workers import (
 from tiny_search import CONFIG, Opener, bank, hashed_trial, search, timeless
 
 from kws_dendrite.errors import ConfigError, KwsDendriteError, OutputError
+from kws_dendrite.search import shared
 from kws_dendrite.search import study as study_module
 from kws_dendrite.search.shared import SharedBank
 from kws_dendrite.search.storage import WORKERS
@@ -166,3 +167,13 @@ def test_a_shared_bank_is_the_bank(tmp_path):
     assert not (tmp_path / "features").exists() and (after.train == before.train).all()
     with pytest.raises(OutputError, match="cannot write"):
         shared.open()
+
+
+def test_a_shared_bank_that_has_no_room_leaves_nothing(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OutputError("no space left on the disk")
+
+    monkeypatch.setattr(shared, "write_json", full)
+    with pytest.raises(OutputError):
+        SharedBank.write(bank(), tmp_path / "features")
+    assert not (tmp_path / "features").exists()
