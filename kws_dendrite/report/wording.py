@@ -13,7 +13,9 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def percent_range(interval: Sequence[float] | None, digits: int = 1) -> str:
-    """(0.913, 0.927) -> "91.3 to 92.7 %"."""
+    """(0.913, 0.927) -> "91.3 to 92.7 %"; two seeds that happen to agree are no proof of precision, so that is said."""
+    if interval is not None and interval[0] == interval[1]:
+        return "seeds alike"
     return UNKNOWN if interval is None else f"{100 * interval[0]:.{digits}f} to {100 * interval[1]:.{digits}f} %"
 
 
