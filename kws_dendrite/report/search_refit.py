@@ -129,11 +129,13 @@ def _findings(value: Mapping[str, Any]) -> list[str]:
             f"{_points(number(optimism, 'difference', WHERE))} points ({_points(low)} to {_points(high)})."
         )
     on = f"{value.get('arms_on') or 'validation'} clips"
+    name = mapping(value, "objective", WHERE).get("name")
+    held = f" {name}" if name else ""
     for row in mappings(value, "arms", WHERE):
         low, high = numbers(row, "interval", WHERE) or (None, None)
         p = number(row, "p_holm", WHERE)
         found.append(
-            f"Up to {tick(number(row, 'limit', WHERE))}: {row.get('arm')} less {row.get('against')} is "
+            f"Up to {tick(number(row, 'limit', WHERE))}{held}: {row.get('arm')} less {row.get('against')} is "
             f"{_points(number(row, 'difference', WHERE))} points ({_points(low)} to {_points(high)}) on {on}"
             + (f", p = {p:.2g} after Holm." if p is not None else ".")
         )
