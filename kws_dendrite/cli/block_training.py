@@ -284,6 +284,8 @@ def train_plan(plan: Plan, settings: Settings, bank: FeatureBank, clock: BlockCl
         shorter = attempt.train(attempt.fitting)
         if shorter.history and (not result.history or sum(shorter.best_loss) <= sum(result.best_loss)):
             result = shorter
+        else:  # the first was ended to begin again, which is no interruption
+            result = replace(result, interrupted=shorter.interrupted)
     if not result.history:
         if not clock.fired:
             raise KeyboardInterrupt

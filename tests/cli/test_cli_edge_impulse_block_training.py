@@ -106,6 +106,7 @@ def test_the_beginning_of_the_long_schedule_is_kept_where_it_was_better(bank, ti
     )
     result = train_plan(small(bank), settings("--epochs", 100), bank, limited(hands), lambda line: None)
     assert result.best_loss == [0.1, 0.1] and len(result.history) == 2
+    assert not result.interrupted  # it was ended to begin again
 
 
 def test_a_first_epoch_that_warms_up_is_not_believed(bank, timed):
