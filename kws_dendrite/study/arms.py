@@ -72,8 +72,10 @@ def deeper(layout: SeparableConfig) -> SeparableConfig:
 
 
 def hidden_head(layout: SeparableConfig) -> SeparableConfig:
-    """A hidden layer of half as many units as there are classes, at least four, before the head."""
-    return replace(layout, head_hidden=max(4, layout.classes // 2))
+    """A hidden layer before the head, of a unit less than there are classes (so many differences do logits have), at
+    least four. Hard tanh: six ReLUs for twelve classes lost whole classes where a unit died.
+    """
+    return replace(layout, head_hidden=max(4, layout.classes - 1), head_activation="hard_tanh")
 
 
 def _bc_resnet(tau: float, size: int) -> PublishedNet:

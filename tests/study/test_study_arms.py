@@ -28,8 +28,8 @@ def test_deeper_has_one_block_more_of_its_own():
     assert measure(changed).parameters > measure(LAYOUT).parameters
 
 
-def test_hidden_head_is_smaller_than_a_wide_head():
-    assert hidden_head(LAYOUT).head_hidden == 6
+def test_hidden_head_has_a_unit_less_than_classes():
+    assert (hidden_head(LAYOUT).head_hidden, hidden_head(LAYOUT).head_activation) == (11, "hard_tanh")
     assert hidden_head(SeparableConfig(49, 24, 3)).head_hidden == 4
 
 
