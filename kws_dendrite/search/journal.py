@@ -116,9 +116,9 @@ class JournalLock:
             self.file = None
 
 
-def whole_end(file: BinaryIO, block: int = 1 << 16) -> int:
-    """Where the last line that has an end ends, in bytes."""
-    end = file.seek(0, os.SEEK_END)
+def whole_end(file: BinaryIO, end: int | None = None, block: int = 1 << 16) -> int:
+    """Where the last line that has an end ends, in bytes, of all or of the first `end` of them; 0 where none has."""
+    end = file.seek(0, os.SEEK_END) if end is None else end
     while end:
         start = max(0, end - block)
         file.seek(start)
@@ -143,7 +143,7 @@ def mend(journal: Path) -> None:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
         ended = file.read(1) == b"\n"
-        start = 0 if size < 2 else _line_start(file, size - 1)
+        start = 0 if size < 2 else whole_end(file, size - 1)
         file.seek(start)
         last = file.read(size - start)
     try:
@@ -152,15 +152,3 @@ def mend(journal: Path) -> None:
         whole = False
     if not whole:
         os.truncate(journal, start)
-
-
-def _line_start(file: BinaryIO, end: int, block: int = 1 << 16) -> int:
-    """Where the line begins that has byte `end` - 1."""
-    while end:
-        start = max(0, end - block)
-        file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0

@@ -133,7 +133,7 @@ def test_a_journal_that_another_keeps_locked_is_told(tmp_path):
 def test_where_the_last_whole_line_ends(tmp_path, content, block):
     (tmp_path / "a").write_bytes(content)
     with (tmp_path / "a").open("rb") as file:
-        assert whole_end(file, block) == content.rfind(b"\n") + 1
+        assert whole_end(file, block=block) == content.rfind(b"\n") + 1
 
 
 def test_a_journal_that_cannot_be_written(tmp_path):
