@@ -129,6 +129,20 @@ def claimed(folder: Path | str, *, overwrite: bool = False, resume: bool = False
             raise
 
 
+@contextlib.contextmanager
+def taken(folder: Path, lock: str = "claim") -> Iterator[bool]:
+    """Whether `folder` is ours while open, made if need be; False where another process has taken it. The lock is the
+    system's own: it ends with a process that is killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / lock).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
 def explain(path: Path, error: OSError) -> str:
     """What went wrong with a file, in one line."""
     short = error.errno is None and "requested and" in str(error)  # numpy's words for what did not all fit

@@ -1,11 +1,10 @@
 """A point of the front, trained again with fresh seeds: what is kept of it, and the folder that holds them all."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ import numpy as np
 from kws_dendrite.errors import CheckpointError
 from kws_dendrite.evaluation import crossed_difference, t_interval, wilson_interval
 from kws_dendrite.evaluation.statistics import Interval
-from kws_dendrite.output import replacing, write_json
+from kws_dendrite.output import replacing, taken, write_json
 from kws_dendrite.training.checkpoint import WEIGHTS
 
-FOLDER, RESULT, CORRECT, CLAIM = "front", "refit.json", "validation.npz", "claim"
+FOLDER, RESULT, CORRECT = "front", "refit.json", "validation.npz"
 
 
 @dataclass(frozen=True)
@@ -95,18 +94,9 @@ class RefitStore:
         """Folder of a point: its checkpoint, refit.json, validation.npz and the lock."""
         return self.folder / name
 
-    @contextlib.contextmanager
-    def claimed(self, name: str) -> Iterator[bool]:
-        """Whether the point is ours while open. The lock is the system's own: it ends with a process that is killed."""
-        folder = self.path(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / CLAIM).open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                yield False
-                return
-            yield True
+    def claimed(self, name: str) -> contextlib.AbstractContextManager[bool]:
+        """Whether the point is ours while open."""
+        return taken(self.path(name))
 
     def read(self, name: str) -> Refitted | None:
         """A finished point, None for one that is not.

@@ -1,10 +1,9 @@
 """Rows of a study: what each is made of, the lock that gives it to one process, and its result on disk."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import CheckpointError, ConfigError
 from kws_dendrite.frontend import FrontEndConfig, configure, to_json
 from kws_dendrite.models import ModelConfig, SeparableConfig, config_from_json, config_to_json
-from kws_dendrite.output import write_json
+from kws_dendrite.output import taken, write_json
 from kws_dendrite.training.checkpoint import WEIGHTS
 from kws_dendrite.training.config import TrainConfig
 
-RESULT, CLAIM = "row.json", "claim"
+RESULT = "row.json"
 
 
 @dataclass(frozen=True)
@@ -141,18 +140,9 @@ class RowStore:
         """Folder of a row: its checkpoint, row.json, and the lock."""
         return self.folder / name
 
-    @contextlib.contextmanager
-    def claimed(self, name: str) -> Iterator[bool]:
-        """Whether the row is ours while open. The lock is the system's own: it ends with a process that is killed."""
-        folder = self.path(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / CLAIM).open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                yield False
-                return
-            yield True
+    def claimed(self, name: str) -> contextlib.AbstractContextManager[bool]:
+        """Whether the row is ours while open."""
+        return taken(self.path(name))
 
     def read(self, name: str) -> Row | None:
         """A finished row, None for one that is not.
