@@ -59,7 +59,7 @@ INLINE void convolve(const float *x, float *y, const float *weight, const float 
     for (int64_t j = 0; j < n; j += VECTORS * LANES) {
         vec sum[WIDE][VECTORS];
         for (int o = 0; o < count; o++)
-            for (int v = 0; v < VECTORS; v++) sum[o][v] = splat_vec(bias ? bias[o] : 0.0f);
+            for (int v = 0; v < VECTORS; v++) sum[o][v] = splat(bias ? bias[o] : 0.0f);
         for (int64_t i = 0; i < inputs; i++)
             for (int64_t t = 0; t < taps; t++) {
                 const float *from = x + i * row + offsets[t] + j, *w = weight + (i * taps + t) * all;
@@ -69,7 +69,7 @@ INLINE void convolve(const float *x, float *y, const float *weight, const float 
                     HOLD(value[v]);
                 }
                 for (int o = 0; o < count; o++) {
-                    vec factor = splat_vec(w[o]);
+                    vec factor = splat(w[o]);
                     HOLD(factor);
                     for (int v = 0; v < VECTORS; v++) sum[o][v] += value[v] * factor;
                 }

@@ -12,9 +12,6 @@
 
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 
-INLINE vec splat_vec(float v) { return (vec){0} + v; }
-INLINE vec choose_vec(mask m, vec a, vec b) { return (vec)(((mask)a & m) | ((mask)b & ~m)); }
-
 /* Every second lane of two vectors, from the first or the second on, and two vectors' lanes in turns. */
 #ifdef __clang__
 #define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
@@ -134,17 +131,17 @@ INLINE void pool_map(const Pooling *d, const float *z, int64_t stride, float bia
                 most = EVEN(a0, a1);
                 const vec sum = (most + second) + (third + fourth);
                 mask above = second > most;
-                most = choose_vec(above, second, most);
+                most = choose(above, second, most);
                 place = above & 1;
                 above = third > most;
-                most = choose_vec(above, third, most);
+                most = choose(above, third, most);
                 place = (above & 2) | (~above & place);
                 above = fourth > most;
-                most = choose_vec(above, fourth, most);
+                most = choose(above, fourth, most);
                 place = (above & 3) | (~above & place);
-                most = choose_vec(sum == sum, most, sum); /* a NaN comes out as one */
+                most = choose(sum == sum, most, sum); /* a NaN comes out as one */
             } else {
-                most = splat_vec(0.0f);
+                most = splat(0.0f);
                 place = (mask){0};
                 for (int64_t l = 0; l < left; l++) {
                     const int64_t top = i * d->window_h, first = (j + l) * d->window_w;

@@ -14,11 +14,6 @@ typedef struct {
     int64_t time, taps, before, clips;
 } Plateau;
 
-INLINE vec splat(float v) { return (vec){0} + v; }
-INLINE vec choose(mask m, vec a, vec b) { return (vec)(((mask)a & m) | ((mask)b & ~m)); }
-
-static int64_t whole(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
-
 /* most[i] = max(most[i .. i + taps - 1]) in place, windows of 1, 2, 4, ... joined; `most` has `width` values, a whole
  * vector of room behind them. */
 INLINE void widen(float *most, int32_t *at, int64_t width, int64_t taps)

@@ -22,6 +22,9 @@ typedef int32_t mask __attribute__((vector_size(4 * LANES)));
 
 INLINE vec load(const float *p) { vec v; memcpy(&v, p, sizeof v); return v; }
 INLINE void store(float *p, vec v) { memcpy(p, &v, sizeof v); }
+INLINE vec splat(float v) { return (vec){0} + v; }
+INLINE vec choose(mask m, vec a, vec b) { return (vec)(((mask)a & m) | ((mask)b & ~m)); }
+INLINE int64_t whole(int64_t n) { return (n + LANES - 1) / LANES * LANES; } /* n, up to full vectors */
 INLINE vec keep(vec v, mask m) { return (vec)((mask)v & m); }
 INLINE vec relu_vec(vec v) { return keep(v, ~(v < 0.0f)); } /* keeps NaN */
 INLINE float relu_one(float v) { return v < 0.0f ? 0.0f : v; }

@@ -12,11 +12,6 @@ typedef struct {
     int64_t time, taps, before;
 } Window;
 
-INLINE vec splat(float v) { return (vec){0} + v; }
-INLINE vec choose(mask m, vec a, vec b) { return (vec)(((mask)a & m) | ((mask)b & ~m)); }
-
-static int64_t whole(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
-
 INLINE void put(float *padded, const float *x, const Window *d, float outside, int64_t width)
 {
     for (int64_t i = 0; i < width; i++) padded[i] = outside;
