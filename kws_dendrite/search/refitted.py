@@ -1,11 +1,8 @@
 """A point of the front, trained again with fresh seeds: what is kept of it, and the folder that holds them all."""
 
-import contextlib
-import hashlib
-import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +11,8 @@ import numpy as np
 from kws_dendrite.errors import CheckpointError
 from kws_dendrite.evaluation import crossed_difference, t_interval, wilson_interval
 from kws_dendrite.evaluation.statistics import Interval
-from kws_dendrite.output import replacing, taken, write_json
-from kws_dendrite.training.checkpoint import WEIGHTS
+from kws_dendrite.output import replacing, write_json
+from kws_dendrite.training.result_store import ResultStore
 
 FOLDER, RESULT, CORRECT = "front", "refit.json", "validation.npz"
 
@@ -84,42 +81,18 @@ class Refitted:
         return asdict(self)
 
 
-class RefitStore:
+class RefitStore(ResultStore[Refitted]):
     """The front/ folder of a search."""
 
+    file, result = RESULT, Refitted
+    what, finished_one, again = "the point", "refitted point", "refit {}"
+
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder) / FOLDER
-
-    def path(self, name: str) -> Path:
-        """Folder of a point: its checkpoint, refit.json, validation.npz and the lock."""
-        return self.folder / name
-
-    def claimed(self, name: str) -> contextlib.AbstractContextManager[bool]:
-        """Whether the point is ours while open."""
-        return taken(self.path(name))
-
-    def read(self, name: str) -> Refitted | None:
-        """A finished point, None for one that is not.
-
-        Raises:
-            CheckpointError: refit.json is not what this version writes.
-        """
-        path = self.path(name) / RESULT
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise CheckpointError(f"{path} is not JSON ({error}); remove {path.parent} to refit the point") from error
-        names = [item.name for item in fields(Refitted)]
-        if not isinstance(value, dict) or set(names) - set(value):
-            raise CheckpointError(f"{path} is not a refitted point; remove {path.parent} to refit it")
-        return Refitted(**{key: tuple(value[key]) if isinstance(value[key], list) else value[key] for key in names})
+        super().__init__(Path(folder) / FOLDER)
 
     def all(self) -> list[Refitted]:
         """Every finished point, smallest first."""
-        names = sorted(path.parent.name for path in self.folder.glob(f"*/{RESULT}"))
-        found = [point for name in names if (point := self.read(name)) is not None]
+        found = [point for name in self.names() if (point := self.read(name)) is not None]
         return sorted(found, key=lambda point: (point.value, -point.mean_accuracy, point.trial, point.dendrites))
 
     def write(self, point: Refitted, correct: np.ndarray) -> None:
@@ -143,10 +116,6 @@ class RefitStore:
             raise CheckpointError(
                 f"{path} cannot be read ({error}); remove {path.parent} to refit the point"
             ) from error
-
-    def weights_hash(self, name: str) -> str:
-        """SHA-256 of a point's weights as they stand."""
-        return hashlib.sha256((self.path(name) / WEIGHTS).read_bytes()).hexdigest()
 
 
 def both_interval(correct: np.ndarray, groups: np.ndarray | None = None) -> Interval:

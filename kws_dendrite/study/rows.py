@@ -1,21 +1,20 @@
 """Rows of a study: what each is made of, the lock that gives it to one process, and its result on disk."""
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from kws_dendrite.data import AugmentConfig, TaskConfig
 from kws_dendrite.dendrites import DendriteConfig
-from kws_dendrite.errors import CheckpointError, ConfigError
+from kws_dendrite.errors import ConfigError
 from kws_dendrite.frontend import FrontEndConfig, configure, to_json
 from kws_dendrite.models import ModelConfig, SeparableConfig, config_from_json, config_to_json
-from kws_dendrite.output import taken, write_json
-from kws_dendrite.training.checkpoint import WEIGHTS
+from kws_dendrite.output import write_json
 from kws_dendrite.training.config import TrainConfig
+from kws_dendrite.training.result_store import ResultStore
 
 RESULT = "row.json"
 
@@ -130,39 +129,14 @@ class Row:
         return asdict(self)
 
 
-class RowStore:
+class RowStore(ResultStore[Row]):
     """The rows/ folder of a study."""
 
+    file, result = RESULT, Row
+    what, finished_one, again = "the row", "finished row", "train {} anew"
+
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder) / "rows"
-
-    def path(self, name: str) -> Path:
-        """Folder of a row: its checkpoint, row.json, and the lock."""
-        return self.folder / name
-
-    def claimed(self, name: str) -> contextlib.AbstractContextManager[bool]:
-        """Whether the row is ours while open."""
-        return taken(self.path(name))
-
-    def read(self, name: str) -> Row | None:
-        """A finished row, None for one that is not.
-
-        Raises:
-            CheckpointError: row.json is not what this version writes.
-        """
-        path = self.path(name) / RESULT
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise CheckpointError(
-                f"{path} is not JSON ({error}); remove {path.parent} to train the row anew"
-            ) from error
-        names = [item.name for item in fields(Row)]
-        if not isinstance(value, dict) or set(names) - set(value):
-            raise CheckpointError(f"{path} is not a finished row; remove {path.parent} to train it anew")
-        return Row(**{key: tuple(value[key]) if isinstance(value[key], list) else value[key] for key in names})
+        super().__init__(Path(folder) / "rows")
 
     def finished(self, plan: RowPlan) -> Row | None:
         """The finished row of a plan.
@@ -185,14 +159,9 @@ class RowStore:
         """Finish a row: its checkpoint stands already."""
         write_json(self.path(row.name) / RESULT, row.to_json())
 
-    def weights_hash(self, name: str) -> str:
-        """SHA-256 of a row's weights as they stand."""
-        return hashlib.sha256((self.path(name) / WEIGHTS).read_bytes()).hexdigest()
-
     def all(self) -> list[Row]:
         """Every finished row, by name."""
-        names = sorted(path.parent.name for path in self.folder.glob(f"*/{RESULT}"))
-        return [row for name in names if (row := self.read(name)) is not None]
+        return [row for name in self.names() if (row := self.read(name)) is not None]
 
 
 def differing(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
