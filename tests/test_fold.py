@@ -323,7 +323,7 @@ def test_an_only_dendrite_is_not_dropped(config, chosen):
         for layer in dendritic_layers(model).values():
             layer.t[0].zero_()
     assert np.abs(alive - interpret(fold(model), x)).max() > 1e-4
-    assert_folds(config, model, 0)
+    assert_folds(config, model, 0, dtype=np.float64)
 
 
 def test_a_dendrite_at_t_0_changes_nothing():
@@ -354,8 +354,8 @@ def test_a_shared_weight_whose_first_scale_vanishes_still_folds():
     model = grown(SHARED)
     with torch.no_grad():
         model.blocks[0].norm.weight[:, 2] = 0
-    assert_folds(SHARED, model, 0)
-    assert_folds(SHARED, model, 1)
+    assert_folds(SHARED, model, 0, dtype=np.float64)
+    assert_folds(SHARED, model, 1, dtype=np.float64)
 
 
 def test_shared_scales_are_positive():
