@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from kws_dendrite.fold import _Folder, _Value
 
 
-def _depthwise_frequency(
-    folder: "_Folder", name: str, conv: layers2d.DepthwiseFrequency, x: "_Value"
-) -> "_Value":
+def _depthwise_frequency(folder: "_Folder", name: str, conv: layers2d.DepthwiseFrequency, x: "_Value") -> "_Value":
     folder.weights[name] = folder.take(conv.taps.weight).T[None]  # (1, k, C)
     stride = (1, conv.taps.stride)
     return folder.emit(plain.Conv2D(name, (folder.settled(x),), name, stride=stride, depthwise=True))

@@ -31,6 +31,8 @@ def refit_table(value: Mapping[str, Any]) -> Table:
     table.add_column("net")
     names = [*([objective["name"]] if other else []), "parameters", "search said", "accuracy, 95 %"]
     names += ["test, 95 %", "int8 test"] if tested else []
+    unequal = len({row["epochs"] for row in rows}) > 1  # growth passed through some of them
+    names += ["epochs"] if unequal else []
     for name in names:
         table.add_column(escape(name), justify="right")
     for row in rows:
@@ -43,6 +45,7 @@ def refit_table(value: Mapping[str, Any]) -> Table:
         if tested:
             test = row["test"]
             cells += [_with_ends(test), f"{100 * test['int8_accuracy']:.1f}"] if test else ["–", "–"]
+        cells += [str(row["epochs"])] if unequal else []
         table.add_row(*cells, style="bold" if row["front"] else None)
     return table
 
@@ -50,6 +53,12 @@ def refit_table(value: Mapping[str, Any]) -> Table:
 def _with_ends(row: Mapping[str, Any]) -> str:
     low, high = row["interval"]
     return f"{100 * row['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _epochs(row: Mapping[str, Any]) -> str:
+    """That a comparison is not of equal epochs: growth passed through one of the nets."""
+    own, against = row["epochs"], row["against_epochs"]
+    return "" if own == against else f", after {own} epochs against {against}"
 
 
 def front_lines(value: Mapping[str, Any]) -> list[str]:
@@ -73,7 +82,7 @@ def front_lines(value: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"up to {tick(row['limit'])} {value['objective']['name']}: {row['arm']} less {row['against']} "
             f"{100 * row['difference']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] on {where}, "
-            f"p = {row['p_holm']:.2g} after Holm ({tick(row['size'])} against {tick(row['against_size'])})"
+            f"p = {row['p_holm']:.2g} after Holm ({tick(row['size'])} against {tick(row['against_size'])}{_epochs(row)})"
         )
     times = value["readings"].get("times") or []
     if times:

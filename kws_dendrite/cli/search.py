@@ -27,6 +27,13 @@ def search(
     arms: Annotated[str, typer.Option(help="Some of plain,gradient,perforated,growth.")] = "plain,gradient,perforated",
     epochs: Annotated[int, typer.Option(help="Of a trial, in all, the same for every arm.")] = 40,
     members: Annotated[int, typer.Option(help="P, seeds a trial.")] = 2,
+    companions: Annotated[
+        int,
+        typer.Option(
+            help="Trials of one net with rates of their own (learning rate, decay, dropout), trained together; "
+            "with --arms plain."
+        ),
+    ] = 1,
     space: Annotated[str, typer.Option(help="default, paper, wide, or a TOML file.")] = "default",
     show_space: ShowSpaceOption = None,
     objective: Annotated[
@@ -103,6 +110,7 @@ def search(
         trials=trials,
         arms=tuple(arm.strip() for arm in arms.split(",")),
         members=members,
+        companions=companions,
         train=TrainConfig(epochs=epochs),
         seed=seed,
         objective=held,

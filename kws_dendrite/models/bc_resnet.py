@@ -63,9 +63,7 @@ class BcResNetConfig:
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.classes < 2:
-            raise ConfigError(
-                f"frames are at least 1 and classes at least 2; got {self.frames} and {self.classes}"
-            )
+            raise ConfigError(f"frames are at least 1 and classes at least 2; got {self.frames} and {self.classes}")
         if self.coefficients < 1 or self.coefficients % BINS:
             raise ConfigError(
                 f"BC-ResNet halves frequency three times and norms {SUB_BANDS} sub-bands: coefficients is a multiple "

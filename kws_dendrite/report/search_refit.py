@@ -95,6 +95,8 @@ def _table(rows: Sequence[Row], arms: Sequence[str], trials: Sequence[SearchTria
     heads = [("net", False), *([(label, True)] if held else []), ("parameters", True), ("search said", True)]
     heads += [("fresh seeds", True), ("95 % over both", True)]
     heads += [("test", True), ("95 % over both", True), ("int8, test", True)] if tested else []
+    unequal = len({number(row, "epochs", WHERE) for row in rows}) > 1  # growth passed through some of them
+    heads += [("epochs", True)] if unequal else []
     body = ""
     for row in rows:
         trial, arm = int(number(row, "trial", WHERE) or 0), str(row.get("arm"))
@@ -108,6 +110,7 @@ def _table(rows: Sequence[Row], arms: Sequence[str], trials: Sequence[SearchTria
         if tested:
             cells += [percent(number(test, "accuracy", WHERE)), percent_range(numbers(test, "interval", WHERE) or None)]
             cells += [percent(number(test, "int8_accuracy", WHERE))]
+        cells += [count(number(row, "epochs", WHERE))] if unequal else []
         star = '<span class="star">★</span> ' if row.get("front") is True else ""
         body += f'<tr><th scope="row">{star}{swatch(arms.index(arm))} {opened}</th>'
         body += "".join(f'<td class="n">{cell}</td>' for cell in cells) + "</tr>"
@@ -137,7 +140,8 @@ def _findings(value: Mapping[str, Any]) -> list[str]:
         found.append(
             f"Up to {tick(number(row, 'limit', WHERE))}{held}: {row.get('arm')} less {row.get('against')} is "
             f"{_points(number(row, 'difference', WHERE))} points ({_points(low)} to {_points(high)}) on {on}"
-            + (f", p = {p:.2g} after Holm." if p is not None else ".")
+            + (f", p = {p:.2g} after Holm" if p is not None else "")
+            + _epochs(row)
         )
     times = mapping(value, "readings", WHERE).get("times") or []
     if times:
@@ -147,6 +151,14 @@ def _findings(value: Mapping[str, Any]) -> list[str]:
     if planned and finished is not None and finished < planned:
         found.append(f"{count(finished)} of {count(planned)} nets are finished.")
     return found
+
+
+def _epochs(row: Row) -> str:
+    """The end of the sentence: that a comparison is not of equal epochs, where it is not."""
+    own, against = (number(row, name, WHERE) for name in ("epochs", "against_epochs"))
+    if own is None or against is None or own == against:
+        return "."
+    return f", after {count(own)} epochs against {count(against)}."
 
 
 def _points(value: float | None) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.search.limits import Limits
 from kws_dendrite.search.objective import PARAMETERS, Objective
-from kws_dendrite.search.space import ARMS, Arm
+from kws_dendrite.search.space import ARMS, Arm, Space
 from kws_dendrite.search.stopping import StoppingRule
 from kws_dendrite.training.config import TrainConfig
 
@@ -16,6 +16,8 @@ class SearchConfig:
     trials: of each arm.
     arms: which; all get the same number of trials and of epochs.
     members: seeds a trial.
+    companions: trials of one net that are trained together as one population, each with rates of its own: learning
+        rate, weight decay, label smoothing, dropout. More than one only where there is the plain arm alone.
     train: the recipe; what the space has of it is drawn, its epochs are a trial's in all, over its cycles and candidate
         phases. The plain arm has two cycles, the others one more than they have growth steps.
     seed: of draws and of training.
@@ -29,6 +31,7 @@ class SearchConfig:
     trials: int = 10
     arms: tuple[Arm, ...] = ARMS
     members: int = 2
+    companions: int = 1
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=40))
     seed: int = 0
     objective: Objective = PARAMETERS
@@ -42,6 +45,32 @@ class SearchConfig:
         unknown = [arm for arm in self.arms if arm not in ARMS]
         if unknown or not self.arms or len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"arms are some of {', '.join(ARMS)}, each once; got {', '.join(self.arms) or 'none'}")
+
+        if self.companions < 1:
+            raise ConfigError(f"companions are at least 1, a trial alone; got {self.companions}")
+        if self.companions > 1 and self.arms != ("plain",):
+            raise ConfigError(
+                "companions are trials of one net with rates of their own, and a growth step is kept or not for all of "
+                "them at once: take --arms plain, or --companions 1"
+            )
+
+    def check_companions(self, space: Space) -> None:
+        """Refuse companions that cannot be trained together.
+
+        Raises:
+            ConfigError: patience, which ends a cycle for all of them; label smoothing that is drawn, under soft
+                targets, which have one for all.
+        """
+        if self.companions == 1:
+            return
+        if self.train.patience or "patience" in space.train:
+            raise ConfigError("companions train for all epochs of a cycle: leave patience out, or take --companions 1")
+        soft = self.train.softened or any(name in space.train for name in ("mixup", "distillation"))
+        if soft and "label_smoothing" in space.train:
+            raise ConfigError(
+                "mixup and distillation take one label_smoothing for all companions: leave it out of the space, or "
+                "take --companions 1"
+            )
 
     @property
     def stops(self) -> bool:

@@ -27,8 +27,10 @@ from kws_dendrite.search.frontend_draw import draw_frontend, widths
 from kws_dendrite.search.space import Arm, Dims, Space
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import share_epochs
+from kws_dendrite.training.rates import Rates
 
 REHEARSALS = 5  # draws an arm, before a search begins
+RATES = ("learning_rate", "weight_decay", "label_smoothing")  # of the recipe; beside them the net's dropout
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,22 @@ class Proposal:
         """Further cosine cycles without growth: the plain arm's learning rate restarts as the others' do."""
         return 1 if self.growth is None else 0
 
+    @property
+    def rates(self) -> Rates:
+        """What no shape depends on, so that trials which differ in nothing else can be one population."""
+        values = {name: (getattr(self.train, name),) for name in RATES}
+        if self.train.softened:
+            del values["label_smoothing"]
+        return Rates(**values, dropout=(self.model.dropout,) if hasattr(self.model, "dropout") else None)
+
+    @property
+    def without_rates(self) -> "Proposal":
+        """The same for all trials that can be one population."""
+        train = replace(self.train, learning_rate=1.0, weight_decay=0.0)
+        train = train if train.softened else replace(train, label_smoothing=0.0)
+        model = replace(self.model, dropout=0.0) if hasattr(self.model, "dropout") else self.model
+        return replace(self, model=model, train=train)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes it again."""
         return {
@@ -127,6 +145,13 @@ class Proposal:
             raise ConfigError(
                 f"this is no proposal of this version's ({error!r}); was it written by another?"
             ) from error
+
+
+def is_rate(name: str) -> bool:
+    """Whether a drawn parameter is one that no shape depends on."""
+    group, _, rest = name.partition(".")
+    setting = rest.partition(":")[0]
+    return setting in RATES if group == "train" else setting == "dropout"
 
 
 def suggest(trial: BaseTrial, space: Space, arm: Arm, ground: Ground) -> Proposal:

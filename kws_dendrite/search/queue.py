@@ -19,6 +19,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from kws_dendrite.errors import ConfigError
+from kws_dendrite.search.proposal import is_rate
 from kws_dendrite.search.storage import Store
 
 SLOT, ATTEMPT, TRIES, END, WHY = "slot", "attempt", "tries", "end", "why"  # attributes of an entry
@@ -142,8 +143,28 @@ class Queue:
         slot, _, arm = min(free)
         return arm if slot in self.seen[arm].live or self._put(arm, slot) else None
 
-    def _put(self, arm: str, slot: int) -> bool:
-        """Enqueue the slot's next entry; False where the turn was lost, with the connection to a database."""
+    def put_companion(self, arm: str, slot: int, block: int, params: Mapping[str, Any]) -> bool:
+        """Put in front a slot to be trained together with `slot`, whose entry drew `params`; False where there is none.
+
+        Slots go together in blocks of `block`. One that has drawn nothing yet is given all but the rates, which it
+        draws for itself; one that has goes along if it is the same net. Only with the turn.
+        """
+        slots = self.look()[arm]
+        if any(entry.state == TrialState.WAITING for entry in slots.live.values()):
+            return False  # what waits would be taken instead
+        first = slot // block * block
+        shared = {name: value for name, value in params.items() if not is_rate(name)}
+        for k in range(first, min(first + block, self.trials)):
+            if k in slots.ended or k in slots.live or slots.attempt.get(k, 0) >= DRAWS:
+                continue
+            drawn = slots.drawn.get(k)
+            if drawn is None or shared == {name: value for name, value in drawn.items() if not is_rate(name)}:
+                return self._put(arm, k, shared if drawn is None else drawn)
+        return False
+
+    def _put(self, arm: str, slot: int, drawn: Mapping[str, Any] | None = None) -> bool:
+        """Enqueue the slot's next entry, that draws what it had drawn, or `drawn`; False where the turn was lost, with
+        the connection to a database."""
         slots = self.seen[arm]
         attempt = slots.attempt.get(slot, 0)
         if attempt >= DRAWS:
@@ -155,7 +176,7 @@ class Queue:
             return False
         entry = {SLOT: slot, ATTEMPT: attempt, TRIES: slots.tries.get(slot, 1)}
         # A sampler may have learned since then: what was drawn is given to it, so that it is the same trial.
-        self.studies[arm].enqueue_trial(slots.drawn.get(slot, {}), user_attrs=entry)
+        self.studies[arm].enqueue_trial(dict(drawn or slots.drawn.get(slot, {})), user_attrs=entry)
         return True
 
     def needless(self, arm: str, number: int, slot: int | None) -> bool:

@@ -119,7 +119,7 @@ class Ledger:
             curve=tuple(outcome.get("curve", ())),
             steps=tuple(outcome.get("steps", ())),
             started=started,
-            ended=_later(started, seconds) if entry.state.is_finished() else None,
+            ended=_later(started, seconds * outcome.get("together", 1)) if entry.state.is_finished() else None,
             worker=run.get("worker"),
             recipe=proposal.get("train"),
             frontend=proposal.get("frontend"),

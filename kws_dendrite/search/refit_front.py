@@ -169,6 +169,8 @@ def compare_arms(points: Sequence[Refitted], correct: Mapping[str, np.ndarray]) 
                     "against": base,
                     "against_point": against.name,
                     "against_size": against.value,
+                    "epochs": best.made_of["epochs"],
+                    "against_epochs": against.made_of["epochs"],
                     "difference": found.mean,
                     "interval": list(found.interval),
                     "p_value": found.p_value,

@@ -5,64 +5,34 @@ stopped and resumed proposes what an uninterrupted one would have. The first tri
 arms: what the arms share is paired there, and does not depend on the order in which workers end.
 """
 
-import contextlib
 import json
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 
 from kws_dendrite import __version__
 from kws_dendrite.data.augment import AugmentConfig
 from kws_dendrite.data.bank import FeatureBank
-from kws_dendrite.errors import ConfigError, KwsDendriteError
+from kws_dendrite.errors import ConfigError
 from kws_dendrite.search.config import SearchConfig
 from kws_dendrite.search.differences import differences, rule_option
-from kws_dendrite.search.dims import NoneFits
 from kws_dendrite.search.front import TrialResult
-from kws_dendrite.search.limits import fitted
+from kws_dendrite.search.hand import Hand, OnEpoch
 from kws_dendrite.search.objective import PARAMS
-from kws_dendrite.search.proposal import Ground, Proposal, check_space, suggest
-from kws_dendrite.search.queue import (
-    DOUBLE,
-    END,
-    FAILED,
-    INTERRUPTED,
-    PROPOSAL,
-    SKIPPED,
-    SLOT,
-    STOPPED,
-    WHY,
-    Queue,
-)
-from kws_dendrite.search.records import (
-    FORMAT,
-    OUTCOME,
-    Ledger,
-    check_kept,
-    find_studies,
-    now,
-    save_settings,
-    study_name,
-)
-from kws_dendrite.search.sampler import SlotSampler
+from kws_dendrite.search.proposal import Ground, Proposal, check_space
+from kws_dendrite.search.queue import Queue
+from kws_dendrite.search.records import FORMAT, Ledger, check_kept, find_studies, save_settings, study_name
 from kws_dendrite.search.space import ARMS, Arm, Space
 from kws_dendrite.search.spaces import DEFAULT
 from kws_dendrite.search.stopping import Standing, standing
-from kws_dendrite.search.storage import RUN, open_store, worker_name
-from kws_dendrite.search.trial import Outcome, run_trial
-from kws_dendrite.training.loop import EpochRecord
+from kws_dendrite.search.storage import open_store, worker_name
 
 NAME = "search"  # of a search in a journal, where there is no other
 POLL = 1.0  # seconds between two looks for a slot that another worker gives back
-BROKEN = 5  # trials that fail unforeseen one after another, before any ended, after which a worker gives up
-TRACEBACK = "traceback"  # attribute of an entry that failed unforeseen
-OnEpoch = Callable[[str, EpochRecord, int], None]
 
 
 class Search:
@@ -102,6 +72,7 @@ class Search:
         self.folder = Path(folder)
         self.ground = Ground.of_bank(bank, config.train, augment)
         check_space(self.space, config.arms, self.ground)
+        config.check_companions(self.space)
         check_kept(self.folder, url, name)
         self.store = open_store(self.folder, url, name, **store_settings)
         self.made_of = self._fingerprint()
@@ -188,6 +159,8 @@ class Search:
             "maximise": config.objective.maximise,
             **config.objective.made_of(),
         }
+        if config.companions > 1:  # left out where trials are trained one by one, as they always were
+            values["companions"] = config.companions
         return json.loads(json.dumps(values))  # tuples as the journal gives them back
 
     def settings(self) -> dict[str, Any]:
@@ -201,6 +174,7 @@ class Search:
             "trials": config.trials,
             "epochs": config.train.epochs,
             "members": config.members,
+            "companions": config.companions,
             "seed": config.seed,
             "objective": {"name": objective.name, "label": objective.label, "maximise": objective.maximise},
             "limits": config.limits.to_json(),
@@ -243,15 +217,17 @@ class Search:
         """
         self.worker = self.worker or worker_name()
         self.store.sign_in(self.worker)
-        hand = _Hand(self, on_epoch)
+        hand = Hand(self, on_epoch)
         try:
             while True:
-                result = hand.take_one()
-                if result is not None:
+                ended = hand.take()
+                for result in ended:
                     on_trial(result)
-                elif self.queue.over():
+                if ended:
+                    continue
+                if self.queue.over():
                     return self.results()
-                elif not hand.busy:
+                if not hand.busy:
                     on_wait()
                     time.sleep(POLL)
         finally:
@@ -264,136 +240,3 @@ class Search:
     def close(self) -> None:
         """Give up the storage."""
         self.store.close()
-
-
-class _Ended(Exception):
-    """An entry that does not count as an observation: skipped, failed or needless."""
-
-
-class _Hand:
-    """Takes one entry after another."""
-
-    def __init__(self, search: Search, on_epoch: OnEpoch) -> None:
-        self.search, self.on_epoch = search, on_epoch
-        self.ended = 0  # trials that ended as foreseen
-        self.failures = 0
-        self.busy = False  # an entry was taken, even if no trial came of it
-        self.turn = contextlib.ExitStack()
-        self.entry: int | None = None  # that ended a slot
-        self.error: BaseException | None = None
-
-    def take_one(self) -> TrialResult | None:
-        """Take the next slot's entry and train it; None where nothing is free, or no slot ended by it."""
-        search, self.entry, self.error = self.search, None, None
-        with self.turn:
-            self.turn.enter_context(search.store.turn())
-            arm = search.queue.take()
-            self.busy = arm is not None
-            if arm is None:
-                return None
-            study = search.studies[arm]
-            study.sampler = SlotSampler(search.config.seed, arm)
-            try:
-                study.optimize(lambda trial: self._train(arm, trial), n_trials=1, catch=(_Ended,))
-            except Exception as error:
-                cause = self.error or _known(error)
-                if cause is not None:
-                    raise cause from None
-                if not isinstance(error, UpdateFinishedTrialError | ValueError):
-                    raise
-                return (
-                    None  # the entry was given to another while this worker could not be heard: what it found is void
-                )
-        return None if self.entry is None else search.ledger.read(arm, self.entry)
-
-    def _train(self, arm: Arm, trial: optuna.Trial) -> tuple[float, float]:
-        search = self.search
-        attributes = trial.user_attrs
-        slot = attributes.get(SLOT)
-        if search.queue.needless(arm, trial.number, slot):
-            trial.set_user_attr(END, DOUBLE)
-            raise _Ended
-        trial.set_user_attr(RUN, {"worker": search.worker, "started": now()})
-        self.turn.close()  # it is signed: from here on others may look
-        start = time.perf_counter()
-        try:
-            outcome = self._outcome(arm, trial, slot)
-        except (KeyboardInterrupt, KwsDendriteError) as error:
-            self.error = error
-            if isinstance(error, KeyboardInterrupt):
-                search.store.hurry()
-            with contextlib.suppress(Exception):
-                trial.set_user_attr(END, INTERRUPTED)
-            raise
-        except Exception as error:
-            self.error = error
-            raise
-        return self._write(trial, outcome, time.perf_counter() - start)
-
-    def _write(self, trial: optuna.Trial, outcome: Outcome, seconds: float) -> tuple[float, float]:
-        """Write how it ended; accuracy and size for Optuna."""
-        if outcome.why:
-            trial.set_user_attr(WHY, outcome.why)
-        trial.set_user_attr(OUTCOME, _outcome_json(outcome, seconds))
-        if outcome.state != SKIPPED:
-            self.entry = trial.number
-        if outcome.state in (SKIPPED, FAILED):
-            trial.set_user_attr(END, outcome.state)
-            raise _Ended
-        if outcome.state == STOPPED:
-            trial.set_user_attr(END, STOPPED)
-            raise optuna.TrialPruned
-        last = outcome.points[-1]
-        return last.merit(self.search.config.objective.maximise), last.value
-
-    def _outcome(self, arm: Arm, trial: optuna.Trial, slot: int) -> Outcome:
-        search, config = self.search, self.search.config
-        try:
-            proposal = fitted(suggest(trial, search.space, arm, search.ground), config.limits)
-        except NoneFits as error:
-            return Outcome(SKIPPED, str(error))
-        trial.set_user_attr(PROPOSAL, proposal.to_json())
-        try:
-            outcome = run_trial(
-                proposal,
-                search.bank_of(proposal),
-                config.members,
-                config.seed,
-                config.objective,
-                config.limits,
-                front_now=lambda: search.standing(arm),
-                on_epoch=lambda record, planned: self.on_epoch(arm, record, planned),
-                stop=config.stops and config.rule.may_stop(slot),
-                rule=config.rule,
-            )
-        except (KwsDendriteError, OSError):
-            raise
-        except Exception as error:  # one net that cannot be trained is no reason to end a night's search
-            self.failures += 1
-            if self.failures >= BROKEN and not self.ended:
-                raise
-            trial.set_user_attr(TRACEBACK, traceback.format_exc())
-            return Outcome(FAILED, f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
-        self.ended += 1
-        return outcome
-
-
-def _known(error: BaseException) -> KwsDendriteError | None:
-    """The error of ours that lies behind one: where a storage fails twice, Optuna raises what it met last."""
-    at: BaseException | None = error
-    while at is not None and not isinstance(at, KwsDendriteError):
-        at = at.__cause__ or at.__context__
-    return at
-
-
-def _outcome_json(outcome: Outcome, seconds: float) -> dict[str, Any]:
-    return {
-        "state": outcome.state,
-        "seconds": round(seconds, 3),
-        "epochs": outcome.epochs,
-        "planned": outcome.planned,
-        "saved": outcome.saved,
-        "points": [point.to_json() for point in outcome.points],
-        "curve": list(outcome.curve),
-        "steps": list(outcome.steps),
-    }

@@ -1,10 +1,15 @@
-"""One trial, from a proposal to its points: checked against the limits, trained, each net on the way counted."""
+"""One trial, from a proposal to its points: checked against the limits, trained, each net on the way counted; or
+several that differ in their rates alone, as one population."""
 
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
 
 from kws_dendrite.data.bank import FeatureBank
 from kws_dendrite.dendrites import DendriteConfig
@@ -20,6 +25,7 @@ from kws_dendrite.search.untrained import largest_graph
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.growth import cycle_lengths, share_epochs, train
 from kws_dendrite.training.loop import EpochRecord
+from kws_dendrite.training.rates import repeated
 from kws_dendrite.training.stages import GrowthStep, Stage
 
 if TYPE_CHECKING:
@@ -89,24 +95,67 @@ def run_trial(
         KeyboardInterrupt: Ctrl-C; nothing of it counts.
         DataError: the bank cannot be trained on at all; a net that diverges is a failed trial, and no error.
     """
+    return run_together(
+        [proposal], bank, members, seed, objective, limits, front_now, on_epoch, stops=[stop], rule=rule
+    )[0]
+
+
+def run_together(
+    proposals: Sequence["Proposal"],
+    bank: FeatureBank,
+    members: int,
+    seed: int,
+    objective: Objective,
+    limits: Limits | None = None,
+    front_now: Callable[[], Standing] = Standing,
+    on_epoch: Callable[[EpochRecord, int], None] = lambda record, planned: None,
+    *,
+    stops: Sequence[bool],
+    rule: StoppingRule | None = None,
+) -> list[Outcome]:
+    """Train proposals that differ in their rates alone as one population; each comes out as alone, to rounding.
+
+    Args:
+        on_epoch: a finished epoch of the first.
+        stops: as `stop` of each. They are stopped together, when all are hopeless: stopping one saves nothing.
+        The others, and errors, are as `run_trial` has them.
+
+    Raises:
+        ConfigError: they differ in more, or grow.
+    """
     start = time.perf_counter()
-    growth, restarts = proposal.growth, proposal.restarts
+    first, count = proposals[0], len(proposals)
+    growth, restarts = first.growth, first.restarts
+    if count > 1 and any(proposal.without_rates != first.without_rates for proposal in proposals):
+        raise ConfigError("proposals that are trained together differ in their rates alone")
+
+    def all_of(state: str, why: str, planned: int = 0) -> list[Outcome]:
+        seconds = time.perf_counter() - start
+        return [Outcome(state, why, seconds=seconds, planned=planned) for _ in proposals]
+
     try:
-        recipe = share_epochs(proposal.train, proposal.train.epochs, growth, restarts)
+        recipe = share_epochs(first.train, first.train.epochs, growth, restarts)
         lengths = planned_cycles(recipe, growth, restarts)
-        model = build_model(proposal.model, members, seed)
-        broken = why_over(proposal, limits or Limits(), objective)
-        course = _Course(proposal, objective, limits)
+        model = _population(first, members, seed, count)
+        broken = why_over(first, limits or Limits(), objective)
+        group = _Group(proposals, members, objective, limits)
     except (ConfigError, GraphError) as error:
-        return Outcome("failed", str(error), seconds=time.perf_counter() - start)
+        return all_of("failed", str(error))
     if broken:
-        return Outcome("skipped", broken, seconds=time.perf_counter() - start, planned=sum(lengths))
-    watch = _Watch(rule or StoppingRule(), front_now, course, lengths) if stop else None
+        return all_of("skipped", broken, sum(lengths))
+    courses = group.courses
+    watches = [
+        _Watch(rule or StoppingRule(), front_now, course, lengths) if stop else None
+        for course, stop in zip(courses, stops, strict=True)
+    ]
     failure = None
 
     def progress(record: EpochRecord, _: int) -> None:
-        course.curve.append(entry(record))
-        on_epoch(record, sum(lengths))
+        on_epoch(group.met(record), sum(lengths))
+
+    def hopeless() -> bool:
+        ends = [watch is not None and watch.ends() for watch in watches]
+        return all(ends)
 
     try:
         result = train(
@@ -117,32 +166,32 @@ def run_trial(
             restarts=restarts,
             seed=seed,
             progress=progress,
-            on_growth=course.steps.append,
-            on_stage=course.passed,
-            stop=lambda: course.over is not None or (watch is not None and watch.ends()),
+            on_growth=courses[0].steps.append,
+            on_stage=group.passed,
+            stop=lambda: all(course.over is not None for course in courses) or hopeless(),
+            rates=group.rates,
         )
         if result.interrupted:
             raise KeyboardInterrupt
+        stopped = result.stopped and all(watch is not None and watch.verdict is not None for watch in watches)
     except (DivergenceError, ConfigError, GraphError) as error:
-        failure = str(error)
-    points = latest(course.points)
-    verdict = watch.verdict if watch else None
-    if verdict:
-        state, why = "stopped", verdict.why
-    elif points:
-        state, why = "complete", failure or course.over
-    else:
-        state, why = "failed", failure or course.over
-    return Outcome(
-        state,
-        why,
-        points,
-        tuple(course.curve),
-        tuple(step.to_json() for step in course.steps),
-        time.perf_counter() - start,
-        sum(lengths),
-        verdict,
-    )
+        failure, stopped = str(error), False
+    seconds = time.perf_counter() - start
+    return [
+        course.outcome(failure, watch.verdict if watch and stopped else None, seconds, sum(lengths))
+        for course, watch in zip(courses, watches, strict=True)
+    ]
+
+
+def _population(first: "Proposal", members: int, seed: int, count: int) -> nn.Module:
+    """`count` times the same P members, as `build_model` makes them."""
+    model = build_model(first.model, members * count, seed)
+    if count > 1:
+        alone = {name: value[:members] if value.dim() > 1 else value for name, value in model.state_dict().items()}
+        model.load_state_dict(
+            {name: torch.cat([value] * count) if value.dim() > 1 else value for name, value in alone.items()}
+        )
+    return model
 
 
 def planned_cycles(recipe: TrainConfig, growth: DendriteConfig | None, restarts: int) -> list[int]:
@@ -150,6 +199,38 @@ def planned_cycles(recipe: TrainConfig, growth: DendriteConfig | None, restarts:
     from_start = growth is not None and growth.insertion == "start"
     steps = growth.dendrites if growth and not from_start else restarts
     return cycle_lengths(recipe.epochs, steps, early=growth is not None and growth.insertion == "early")
+
+
+class _Group:
+    """What training tells of trials that are one population, given to each: its own members' part.
+
+    Attributes:
+        rates: of all members; None of one trial alone, whose rates are the recipe's and the model's.
+    """
+
+    def __init__(
+        self, proposals: Sequence["Proposal"], members: int, objective: Objective, limits: Limits | None
+    ) -> None:
+        self.proposals = proposals
+        self.courses = [_Course(proposal, objective, limits) for proposal in proposals]
+        self.parts = [slice(k * members, (k + 1) * members) for k in range(len(proposals))]
+        self.rates = repeated([each.rates for each in proposals], members) if len(proposals) > 1 else None
+
+    def met(self, record: EpochRecord) -> EpochRecord:
+        """An epoch has ended; the first trial's part of it."""
+        first, records = self.proposals[0].train.learning_rate, [record]
+        if self.rates:
+            rates = [proposal.train.learning_rate / first for proposal in self.proposals]
+            records = [record.of(part, rate) for part, rate in zip(self.parts, rates, strict=True)]
+        for course, own in zip(self.courses, records, strict=True):
+            course.curve.append(entry(own))
+        return records[0]
+
+    def passed(self, stage: Stage) -> None:
+        """A stage has."""
+        for course, part in zip(self.courses, self.parts, strict=True):
+            own = replace(stage, best_loss=stage.best_loss[part], best_accuracy=stage.best_accuracy[part])
+            course.passed(own, fold(stage.model, part.start))
 
 
 class _Course:
@@ -163,15 +244,30 @@ class _Course:
         self.steps: list[GrowthStep] = []
         self.staged = 0  # epochs done at the last stage
         self.over: str | None = None
+        self.lost = False
+
+    def outcome(self, failure: str | None, verdict: Verdict | None, seconds: float, planned: int) -> Outcome:
+        """How it ended: with the error that ended training, or the verdict that did."""
+        points = latest(self.points)
+        failure = failure or ("a seed's loss is not finite; lower the learning rate" if self.lost else None)
+        if verdict:
+            state, why = "stopped", verdict.why
+        else:
+            state, why = "complete" if points else "failed", failure or self.over
+        steps = tuple(step.to_json() for step in self.steps)
+        return Outcome(state, why, points, tuple(self.curve), steps, seconds, planned, verdict)
 
     def costs(self, graph: Graph) -> dict[str, float]:
         """All that is counted of a net."""
         return costs_of(graph, self.proposal.frontend, self.objective, self.limits)
 
-    def passed(self, stage: Stage) -> None:
-        """A net that may be a point of the front."""
+    def passed(self, stage: Stage, graph: Graph) -> None:
+        """A net that may be a point of the front, and its folded graph."""
         self.staged = len(self.curve)
-        costs = self.costs(fold(stage.model))
+        if not all(map(math.isfinite, stage.best_loss)):
+            self.lost = True  # a member diverged, beside others that did not
+            return
+        costs = self.costs(graph)
         broken = self.limits.broken_by(costs) if self.limits else None
         if broken:
             self.over = f"{stage.dendrites} dendrites a neuron: {broken}" if stage.dendrites else broken

@@ -196,11 +196,11 @@ class Crew:
 def with_curves(
     trials: Sequence[TrialResult], running: dict[str, tuple[tuple[dict[str, Any], ...], int]]
 ) -> list[TrialResult]:
-    """The trials, those that run with their curves so far."""
-    found = []
+    """The trials, those that run with their curves so far; of those that a worker trains together the first."""
+    found, running = [], dict(running)
     for trial in trials:
         if trial.state == "running" and trial.worker in running:
-            curve, planned = running[trial.worker]
+            curve, planned = running.pop(trial.worker)
             trial = replace(trial, curve=curve, epochs=len(curve), planned=planned)
         found.append(trial)
     return found

@@ -22,7 +22,10 @@ from kws_dendrite.training.targets import Targets, cross_entropy, soft_loss
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of one cycle. Train figures are means over the population, validation ones a value a member."""
+    """One epoch of one cycle. Train figures are means over the population, validation ones a value a member.
+
+    `train_losses` and `train_accuracies` have the train figures of every member, where members have rates of their own.
+    """
 
     epoch: int
     phase: str
@@ -32,10 +35,30 @@ class EpochRecord:
     validation_loss: list[float]
     validation_accuracy: list[float]
     seconds: float
+    train_losses: tuple[float, ...] = ()
+    train_accuracies: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As stored in a checkpoint's history."""
-        return asdict(self)
+        values = asdict(self)
+        del values["train_losses"], values["train_accuracies"]
+        return values
+
+    def of(self, members: slice, rate: float) -> "EpochRecord":
+        """The epoch of some members with rates of their own, whose learning rate is `rate` times the population's."""
+        losses, accuracies = self.train_losses[members], self.train_accuracies[members]
+        return EpochRecord(
+            self.epoch,
+            self.phase,
+            self.learning_rate * rate,
+            sum(losses) / len(losses),
+            sum(accuracies) / len(accuracies),
+            self.validation_loss[members],
+            self.validation_accuracy[members],
+            self.seconds,
+            losses,
+            accuracies,
+        )
 
 
 @dataclass
@@ -134,7 +157,7 @@ def train_cycle(
         try:
             for epoch in range(config.epochs):
                 start = time.perf_counter()
-                rate, train_losses, accuracy = _train_epoch(
+                rate, train_losses, train_accuracies = _train_epoch(
                     model, batches, config, smoothing, optimizer, epoch, total, warmup, average
                 )
                 lost |= ~train_losses.isfinite()
@@ -158,10 +181,12 @@ def train_cycle(
                     phase,
                     rate,
                     loss,
-                    accuracy,
+                    train_accuracies.mean().item(),
                     losses.tolist(),
                     accuracies.tolist(),
                     time.perf_counter() - start,
+                    tuple(train_losses.tolist()) if own else (),
+                    tuple(train_accuracies.tolist()) if own else (),
                 )
                 result.history.append(record)
                 if progress:
@@ -194,8 +219,8 @@ def _train_epoch(
     total: int,
     warmup: float,
     average: WeightAverage | None = None,
-) -> tuple[float, Tensor, float]:
-    """Last learning rate, of members that have none of their own; mean loss of each, (P,), and accuracy over all."""
+) -> tuple[float, Tensor, Tensor]:
+    """Last learning rate, of members that have none of their own; mean loss and accuracy of each, (P,)."""
     model.train()
     penalty = getattr(model, "penalty", None)  # a family's own, (P,), such as the sparsity of gates
     losses, hits, rate = [], [], 0.0
@@ -215,7 +240,7 @@ def _train_epoch(
             average.update()
         losses.append(loss.detach())
         hits.append(logits.detach().argmax(-1) == labels)
-    return rate, torch.stack(losses).mean(0), torch.stack(hits).float().mean().item()
+    return rate, torch.stack(losses).mean(0), torch.stack(hits).float().mean((0, 2))
 
 
 def _losses(logits: Tensor, targets: Tensor | Targets, config: TrainConfig, smoothing: float | Tensor) -> Tensor:

@@ -60,3 +60,14 @@ def test_a_front_that_was_not_trained_again_says_what_does_it(folder):
     with pytest.raises(DataError, match=r"front\.json should hold a JSON object"):
         with_refit(folder, [])
     (folder / "front.json").unlink()
+
+
+def test_unequal_epochs_are_a_column_and_a_word(folder):
+    value = refitted(json.loads((folder / "trials.json").read_text()))
+    for k, row in enumerate(value["points"]):
+        row["epochs"] = 20 if k else 40
+    value["arms"][0] |= {"epochs": 20, "against_epochs": 40}
+    part = section(render(with_refit(folder, value), Moment(0.0)), "refit")
+    assert [row[-1] for row in cells(part)] == ["40"] + ["20"] * (len(value["points"]) - 1)
+    assert "after Holm, after 20 epochs against 40." in part
+    (folder / "front.json").unlink()

@@ -15,7 +15,7 @@ from many_workers import (
 from tiny_search import CONFIG, Opener, bank, hashed_trial, search, timeless
 
 from kws_dendrite.errors import ConfigError, ServiceError
-from kws_dendrite.search import study as study_module
+from kws_dendrite.search import hand as hand_module
 from kws_dendrite.search.database import parse_url, show
 from kws_dendrite.search.records import read_trials
 from kws_dendrite.search.workers import Crew
@@ -31,7 +31,7 @@ def server():
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
 
 
 def test_four_workers_two_killed_and_the_database_restarted(server, tmp_path, monkeypatch):
@@ -70,11 +70,11 @@ def test_four_workers_two_killed_and_the_database_restarted(server, tmp_path, mo
     def never(*_, **__):
         raise AssertionError("a trial was repeated")
 
-    monkeypatch.setattr(study_module, "run_trial", never)
+    monkeypatch.setattr(hand_module, "run_trial", never)
     again = search(tmp_path / "elsewhere", config, **settings)
     assert timeless(again.run()) == timeless(watch.results())
     assert server.sql("SELECT count(*), max(trial_id) FROM trials", "many") == rows
-    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
     alone = search(tmp_path / "alone", config)
     alone.run()
     the_random_start_is_that_of_one_worker(watch, alone)
@@ -148,7 +148,7 @@ def test_an_entry_that_was_given_to_another_counts_once(server, tmp_path, monkey
             other.run()
         return hashed_trial(*arguments, **settings)
 
-    monkeypatch.setattr(study_module, "run_trial", slow)
+    monkeypatch.setattr(hand_module, "run_trial", slow)
     study = search(tmp_path, config, url=url, name="x", **BEAT)
     seen = []
     study.run(seen.append)
@@ -156,6 +156,25 @@ def test_an_entry_that_was_given_to_another_counts_once(server, tmp_path, monkey
     assert [t.state.name for t in study.studies["plain"].trials] == ["FAIL", "COMPLETE"]
     assert [t.tries for t in study.records()] == [2]
     for each in (study, other):
+        each.close()
+
+
+def test_trials_that_are_trained_together_all_show_signs_of_life(server, tmp_path, monkeypatch):
+    beats = []
+
+    def together(proposals, *arguments, stops, **settings):
+        beats.append(server.sql("SELECT count(*) FROM trial_heartbeats", "together"))
+        running = [t.state.name for t in watch.studies["plain"].trials]
+        assert running == ["RUNNING"] * 3
+        return [hashed_trial(proposal, *arguments) for proposal in proposals]
+
+    monkeypatch.setattr(hand_module, "run_together", together)
+    config = replace(CONFIG, arms=("plain",), companions=3)
+    study = search(tmp_path, config, url=server.database("together"), name="x", **BEAT)
+    watch = search(tmp_path / "watch", config, url=server.url("together"), name="x", **BEAT)
+    assert [trial.slot for trial in study.run()] == [0, 1, 2]
+    assert beats == ["3"]
+    for each in (study, watch):
         each.close()
 
 
@@ -225,12 +244,12 @@ def test_a_database_that_stops_for_good_in_the_middle(tmp_path, monkeypatch):
             own.stop()
             return hashed_trial(*arguments, **settings)
 
-        monkeypatch.setattr(study_module, "run_trial", stop)
+        monkeypatch.setattr(hand_module, "run_trial", stop)
         with pytest.raises(ServiceError, match="nothing that was finished is lost") as caught:
             study.run()
         assert_one_line(caught)
         own.start()
-        monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+        monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
         assert len(search(tmp_path, url=own.url("gone"), name="x", **BEAT).run()) == 6
 
 
@@ -242,7 +261,7 @@ def test_ctrl_c_does_not_wait_for_a_database_that_is_away(tmp_path, monkeypatch)
             own.stop()
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(study_module, "run_trial", stop)
+        monkeypatch.setattr(hand_module, "run_trial", stop)
         with pytest.raises(KeyboardInterrupt):
             study.run()
         with pytest.raises(ServiceError):

@@ -5,7 +5,7 @@ import pytest
 from tiny_search import CONFIG, hashed_trial, search
 
 from kws_dendrite.errors import ConfigError
-from kws_dendrite.search import study as study_module
+from kws_dendrite.search import hand as hand_module
 from kws_dendrite.search.queue import DRAWS, LIVES, Slots
 from kws_dendrite.search.trial import Outcome
 
@@ -14,7 +14,7 @@ FAIL, RUNNING, COMPLETE = (optuna.trial.TrialState[name] for name in ("FAIL", "R
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
 
 
 def begin(study, arm: str):
@@ -62,11 +62,11 @@ def test_what_was_drawn_stays_whatever_the_sampler_learned_since(tmp_path, quick
         raise end
 
     with monkeypatch.context() as patch, pytest.raises(end):
-        patch.setattr(study_module, "run_trial", run_trial)
+        patch.setattr(hand_module, "run_trial", run_trial)
         search(tmp_path).run()
     (drawn,) = search(tmp_path).studies["plain"].trials
-    usual = study_module.SlotSampler
-    monkeypatch.setattr(study_module, "SlotSampler", lambda seed, arm: usual(seed + 1, arm))
+    usual = hand_module.SlotSampler
+    monkeypatch.setattr(hand_module, "SlotSampler", lambda seed, arm: usual(seed + 1, arm))
     plain = [trial for trial in search(tmp_path).run() if trial.arm == "plain"]
     assert plain[0].params == drawn.params and plain[0].recipe == drawn.user_attrs["proposal"]["train"]
     assert plain[1].params != drawn.params
@@ -93,7 +93,7 @@ def limited(monkeypatch):
             return Outcome("skipped", f"{proposal.model.channels} channels are over 2")
         return hashed_trial(proposal, *arguments, **settings)
 
-    monkeypatch.setattr(study_module, "run_trial", run_trial)
+    monkeypatch.setattr(hand_module, "run_trial", run_trial)
 
 
 def test_a_skipped_draw_is_drawn_anew(tmp_path, limited):
@@ -119,7 +119,7 @@ def test_what_the_sampler_learns_from_is_no_skipped_draw(tmp_path, limited):
 
 
 def test_limits_that_nothing_is_within_end_the_search(tmp_path, monkeypatch):
-    monkeypatch.setattr(study_module, "run_trial", lambda *_, **__: Outcome("skipped", "all are over it"))
+    monkeypatch.setattr(hand_module, "run_trial", lambda *_, **__: Outcome("skipped", "all are over it"))
     monkeypatch.setattr("kws_dendrite.search.queue.DRAWS", 7)
     study = search(tmp_path)
     with pytest.raises(ConfigError, match="7 draws of one trial were all over a limit, the last one because all are"):

@@ -7,7 +7,7 @@ from tiny_search import CONFIG, SPACE, bank, hashed_trial, search
 
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.search import Limits, Search, TrialResult, parse_objective
-from kws_dendrite.search import study as study_module
+from kws_dendrite.search import hand as hand_module
 from kws_dendrite.search.records import (
     Saver,
     check_kept,
@@ -23,7 +23,7 @@ from kws_dendrite.search.trial import Outcome
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def every_state(tmp_path, monkeypatch):
             return outcome
         return replace(outcome, state=end, why=f"it was {end}", points=outcome.points[:1] if end == "stopped" else ())
 
-    monkeypatch.setattr(study_module, "run_trial", run_trial)
+    monkeypatch.setattr(hand_module, "run_trial", run_trial)
     study = search(tmp_path)
     study.save_settings()
     with pytest.raises(KeyboardInterrupt):
@@ -83,7 +83,7 @@ def test_a_running_trial_is_told_by_whom(tmp_path, monkeypatch):
         seen.append(read_trials(tmp_path)[0])
         return hashed_trial(*arguments, **settings)
 
-    monkeypatch.setattr(study_module, "run_trial", run_trial)
+    monkeypatch.setattr(hand_module, "run_trial", run_trial)
     study = search(tmp_path)
     study.save_settings()
     study.run()
@@ -95,8 +95,8 @@ def test_a_running_trial_is_told_by_whom(tmp_path, monkeypatch):
 def test_a_clock_that_steps_does_not_count(tmp_path, monkeypatch):
     """Durations are by a clock that does not step; the end is the beginning and the duration."""
     times = iter(["2026-03-29T03:00:00.000+00:00", "2026-03-29T01:00:00.000+00:00"])
-    monkeypatch.setattr(study_module, "now", lambda: next(times))
-    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    monkeypatch.setattr(hand_module, "now", lambda: next(times))
+    monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
     study = search(tmp_path, replace(CONFIG, trials=2, arms=("plain",)))
     first, second = study.run()
     assert second.started < first.started

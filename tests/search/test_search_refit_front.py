@@ -1,11 +1,13 @@
 import json
 from dataclasses import replace
+from io import StringIO
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tiny_refit import made_up, make_refit
 
+from kws_dendrite.cli.refit_table import front_lines, refit_table
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.evaluation import crossed_difference, t_interval
 from kws_dendrite.search.objective import PARAMETERS, Objective
@@ -148,3 +150,21 @@ def test_a_damaged_front_is_one_line(tmp_path, content):
     with pytest.raises(ConfigError, match=r"front\.json is not") as caught:
         read_front(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_comparison_of_unequal_epochs_says_so():
+    """Growth passed through its best net here: it had half the epochs."""
+    from rich.console import Console
+
+    half = [
+        replace(point, made_of={**point.made_of, "epochs": 20}, said={**point.said, "epochs": 20})
+        if point.arm == "gradient"
+        else replace(point, made_of={**point.made_of, "epochs": 40}, said={**point.said, "epochs": 40})
+        for point in POINTS
+    ]
+    for points, words in ((half, ", after 20 epochs against 40)"), (POINTS, ")")):
+        value = summary(points)
+        assert [line for line in front_lines(value) if " less " in line][0].endswith(words)
+        console = Console(width=200, record=True, file=StringIO())
+        console.print(refit_table(value))
+        assert ("epochs" in console.export_text()) == (points is half)

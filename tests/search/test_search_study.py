@@ -9,7 +9,8 @@ from tiny_search import CONFIG, SHARED, SPACE, bank, hashed_trial, search, timel
 
 from kws_dendrite.errors import ConfigError, DataError, OutputError
 from kws_dendrite.search import ARMS, DEFAULT, Limits, Objective, Range, Search, SearchConfig
-from kws_dendrite.search import study as study_module
+from kws_dendrite.search import hand as hand_module
+from kws_dendrite.search import study as search_study
 from kws_dendrite.search.journal import open_journal
 from kws_dendrite.search.sampler import STARTUP_TRIALS
 from kws_dendrite.search.stopping import StoppingRule
@@ -26,7 +27,7 @@ def quick(monkeypatch):
         calls.append(proposal)
         return hashed_trial(proposal, *arguments, **settings)
 
-    monkeypatch.setattr(study_module, "run_trial", run_trial)
+    monkeypatch.setattr(hand_module, "run_trial", run_trial)
     return calls
 
 
@@ -70,7 +71,7 @@ def test_resumed_is_uninterrupted(tmp_path, quick, monkeypatch, trials, way):
     def interrupt(result):
         raise KeyboardInterrupt
 
-    ordinary = study_module.run_trial
+    ordinary = hand_module.run_trial
 
     def run_trial(*arguments, **settings):
         nonlocal count
@@ -80,7 +81,7 @@ def test_resumed_is_uninterrupted(tmp_path, quick, monkeypatch, trials, way):
         return ordinary(*arguments, **settings)
 
     if way != "between":
-        monkeypatch.setattr(study_module, "run_trial", run_trial)
+        monkeypatch.setattr(hand_module, "run_trial", run_trial)
     for _ in range(3):
         with pytest.raises(Killed if way == "killed" else KeyboardInterrupt):
             search(tmp_path / "parts", config).run(interrupt if way == "between" else lambda result: None)
@@ -228,7 +229,7 @@ def test_settings_are_checked(settings, message):
 @pytest.mark.parametrize(("name", "value"), [("__version__", "9.9"), ("FORMAT", 99)])
 def test_another_version_is_refused_by_name(tmp_path, quick, monkeypatch, name, value):
     search(tmp_path).run()
-    monkeypatch.setattr(study_module, name, value)
+    monkeypatch.setattr(search_study, name, value)
     with pytest.raises(ConfigError, match=r"another version \(.+\); resume it with the same, or name another"):
         search(tmp_path)
 
@@ -254,7 +255,7 @@ def test_a_study_that_was_just_created_when_its_process_ended_is_taken_on(tmp_pa
 
 
 def fails_at(monkeypatch, numbers, error) -> list[int]:
-    ordinary, calls = study_module.run_trial, []
+    ordinary, calls = hand_module.run_trial, []
 
     def run_trial(*arguments, **settings):
         calls.append(len(calls))
@@ -262,7 +263,7 @@ def fails_at(monkeypatch, numbers, error) -> list[int]:
             raise error
         return ordinary(*arguments, **settings)
 
-    monkeypatch.setattr(study_module, "run_trial", run_trial)
+    monkeypatch.setattr(hand_module, "run_trial", run_trial)
     return calls
 
 
@@ -281,7 +282,7 @@ def test_where_all_fail_unforeseen_it_ends(tmp_path, quick, monkeypatch):
     calls = fails_at(monkeypatch, range(99), RuntimeError("of a bug"))
     with pytest.raises(RuntimeError, match="of a bug"):
         search(tmp_path, replace(CONFIG, trials=9)).run()
-    assert len(calls) == study_module.BROKEN
+    assert len(calls) == hand_module.BROKEN
 
 
 def test_an_error_of_the_data_ends_it_and_costs_no_trial(tmp_path, quick, monkeypatch):
@@ -290,7 +291,7 @@ def test_an_error_of_the_data_ends_it_and_costs_no_trial(tmp_path, quick, monkey
         with pytest.raises(DataError, match="no clips"):
             search(tmp_path).run()
     assert len(calls) == 9
-    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
     study = search(tmp_path)
     assert len(study.run()) == 6 and {trial.tries for trial in study.records()} == {1}
 
@@ -302,7 +303,7 @@ def test_hopeless_trials_are_stopped_where_there_is_one_arm(tmp_path, monkeypatc
         asked.setdefault(len(arms), []).append(stop)
         return hashed_trial(*arguments, **settings)
 
-    monkeypatch.setattr(study_module, "run_trial", run_trial)
+    monkeypatch.setattr(hand_module, "run_trial", run_trial)
     rule = StoppingRule(checks=(0.5,), risk=0.5, audit=2)
     for arms in (("plain",), ("plain", "growth")):
         search(tmp_path / str(len(arms)), replace(CONFIG, trials=4, arms=arms, rule=rule)).run()

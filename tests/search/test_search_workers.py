@@ -16,8 +16,8 @@ from many_workers import (
 from tiny_search import CONFIG, Opener, bank, hashed_trial, search, timeless
 
 from kws_dendrite.errors import ConfigError, KwsDendriteError, OutputError
+from kws_dendrite.search import hand as hand_module
 from kws_dendrite.search import shared
-from kws_dendrite.search import study as study_module
 from kws_dendrite.search.shared import SharedBank
 from kws_dendrite.search.storage import WORKERS
 from kws_dendrite.search.workers import Crew, threads_each
@@ -38,10 +38,10 @@ def test_three_workers_one_killed_and_one_crashed(tmp_path, monkeypatch):
     the_front_is_that_of_the_rows(watch)
     assert sum(trial.tries - 1 for trial in watch.records()) == 2
     before = (tmp_path / "journal.log").read_bytes()
-    monkeypatch.setattr(study_module, "run_trial", never)
+    monkeypatch.setattr(hand_module, "run_trial", never)
     assert timeless(search(tmp_path, config).run()) == timeless(watch.results())
     assert (tmp_path / "journal.log").read_bytes() == before
-    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
     alone = search(tmp_path / "alone", config)
     alone.run()
     the_random_start_is_that_of_one_worker(watch, alone)
@@ -52,7 +52,7 @@ def test_all_workers_gone_is_an_error_and_nothing_is_lost(tmp_path, monkeypatch)
     crew = Crew(Opener(tmp_path, killed=(2,)), 1, tmp_path)
     with pytest.raises(KwsDendriteError, match=r"all workers ended before the search did, .* killed by SIGKILL"):
         crew.run()
-    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
     resumed = search(tmp_path)
     assert [trial.state for trial in resumed.records()].count("complete") == 1
     assert len(resumed.run()) == 6
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_all_workers_and_their_trials_wait(tmp_path, monkeypatch):
     entries = [trial for study in watch.studies.values() for trial in study.trials]
     assert [trial.user_attrs.get("end") for trial in entries] == ["interrupted"] * 2
     assert {trial.state for trial in watch.records()} == {"waiting"}
-    monkeypatch.setattr(study_module, "run_trial", hashed_trial)
+    monkeypatch.setattr(hand_module, "run_trial", hashed_trial)
     assert len(watch.run()) == 6 and {trial.tries for trial in watch.records()} == {1}
 
 

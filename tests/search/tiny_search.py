@@ -14,7 +14,7 @@ import numpy as np
 
 from kws_dendrite.data import FeatureBank
 from kws_dendrite.search import Choice, Range, Search, SearchConfig, Space
-from kws_dendrite.search import study as study_module
+from kws_dendrite.search import hand as hand_module
 from kws_dendrite.search.points import Point
 from kws_dendrite.search.trial import Outcome
 from kws_dendrite.training.config import TrainConfig
@@ -115,7 +115,7 @@ class Opener:
             time.sleep(self.seconds / 2)
             return hashed(proposal, members, seed)
 
-        study_module.run_trial = trial
+        hand_module.run_trial = trial
         return search(self.folder, self.config, **dict(self.settings))
 
     def begin(self) -> int:
