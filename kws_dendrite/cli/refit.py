@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -61,6 +62,7 @@ def refit(
         return
     show_front(value, Console())
     print(f"{folder}/front.json, {folder}/front")
+    print(f"the net to ship: kws-dendrite pick {shlex.quote(str(folder))} --out BUNDLE")
 
 
 def refit_front(

@@ -82,7 +82,8 @@ def front_lines(value: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"up to {tick(row['limit'])} {value['objective']['name']}: {row['arm']} less {row['against']} "
             f"{100 * row['difference']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}] on {where}, "
-            f"p = {row['p_holm']:.2g} after Holm ({tick(row['size'])} against {tick(row['against_size'])}{_epochs(row)})"
+            f"p = {row['p_holm']:.2g} after Holm ({tick(row['size'])} against {tick(row['against_size'])}"
+            f"{_epochs(row)})"
         )
     times = value["readings"].get("times") or []
     if times:

@@ -257,6 +257,7 @@ def run_search(
     settings = study.save_settings(data_folder=data_folder)
     saver = Saver(folder, study.ledger)
     left = say_where_it_stands(study, folder, console, quiet)
+    workers = max(1, min(workers, -(-left // config.companions)))  # more would find nothing to do
     try:
         if left:
             with SearchScreen(console, settings | {"workers": workers}) as screen:

@@ -177,7 +177,8 @@ def _heading(trials: Sequence[SearchTrial], plan: Plan, left: float | None, widt
     total = plan.total or max(1, len(trials))
     words = Text.assemble(("search", "bold"), f" {plan.name}" if plan.name else "")
     arms = ", ".join(plan.arms)
-    made = [f"{plan.trials} trials each of {arms}" if plan.trials and arms else arms]
+    each = "trials each of" if len(plan.arms) > 1 else "trials,"
+    made = [f"{plan.trials} {each} {arms}" if plan.trials and arms else arms]
     made.append(f"{plan.epochs} epochs" if plan.epochs else "")
     made.append(f"P = {plan.members}" if plan.members else "")
     words.append(f"  {' · '.join(filter(None, made))}", "bright_black")

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
-from kws_dendrite.errors import KwsDendriteError
+from kws_dendrite.errors import ConfigError, GraphError, KwsDendriteError
 from kws_dendrite.search.dims import NoneFits
 from kws_dendrite.search.front import TrialResult
-from kws_dendrite.search.limits import fitted
+from kws_dendrite.search.limits import fitted, why_over
 from kws_dendrite.search.proposal import Proposal, suggest
-from kws_dendrite.search.queue import DOUBLE, END, FAILED, INTERRUPTED, PROPOSAL, SKIPPED, SLOT, STOPPED, WHY
+from kws_dendrite.search.queue import ATTEMPT, DOUBLE, END, FAILED, INTERRUPTED, PROPOSAL, SKIPPED, SLOT, STOPPED, WHY
 from kws_dendrite.search.records import OUTCOME, now
-from kws_dendrite.search.sampler import SlotSampler
+from kws_dendrite.search.sampler import STARTUP_TRIALS, SlotSampler, draw_seed, random_trial
 from kws_dendrite.search.space import Arm
 from kws_dendrite.search.storage import RUN
 from kws_dendrite.search.trial import Outcome, run_together, run_trial
@@ -151,8 +151,31 @@ class Hand:
         except NoneFits as error:
             taken.outcome = Outcome(SKIPPED, str(error))
             return
+        over = self._over_elsewhere(arm, taken.slot, trial.user_attrs[ATTEMPT])
+        if over:
+            taken.outcome = Outcome(SKIPPED, over)
+            return
         trial.set_user_attr(PROPOSAL, proposal.to_json())
         taken.proposal = proposal
+
+    def _over_elsewhere(self, arm: Arm, slot: int, attempt: int) -> str | None:
+        """Why the same draw of the random start cannot be trained in another arm: then it is drawn anew in all of them,
+        and they stay paired."""
+        config = self.search.config
+        if slot >= STARTUP_TRIALS or not config.limits:
+            return None
+        for other in config.arms:
+            if other == arm:
+                continue  # which finds out by itself
+            trial = random_trial(draw_seed(config.seed, other, slot, attempt))
+            try:
+                proposal = fitted(suggest(trial, self.search.space, other, self.search.ground), config.limits)
+                why = why_over(proposal, config.limits, config.objective)
+            except (ConfigError, GraphError) as error:
+                why = str(error)
+            if why:
+                return f"its pair in the arm {other}: {why}"
+        return None
 
     def _put_companion(self, arm: Arm, trial: optuna.Trial, taken: _Taken) -> bool:
         """Whether a slot was put in front that has all from `taken` but its rates, and may be trained beside it."""

@@ -20,8 +20,8 @@ from kws_dendrite.search.untrained import cheapest_dendrite, largest_graph, para
 
 # Limit -> (the cost that it is about, its name in a message, its unit).
 ABOUT = {
-    "max_params": ("parameters", "parameters", ""),
-    "max_macs": ("macs", "MACs", ""),
+    "max_params": ("parameters", "parameter count", ""),
+    "max_macs": ("macs", "MAC count", ""),
     "max_flash": ("flash", "flash", " B"),
     "max_ram": ("ram", "RAM", " B"),
     "max_latency": ("latency_ms", "latency", " ms"),

@@ -183,7 +183,7 @@ def check_space(space: Space, arms: tuple[Arm, ...], ground: Ground) -> None:
     Raises:
         ConfigError: front ends to search where features come as arrays; no family that reads the features; fewer epochs
             than the most growth steps of the space take; dendrites without any kind for the arm; choices of which none
-            goes with the others (a few are drawn to see).
+            goes with the others (a few are drawn to see: all are dead ends).
     """
     if space.frontends and ground.frontend is None:
         raise ConfigError(
@@ -205,8 +205,14 @@ def check_space(space: Space, arms: tuple[Arm, ...], ground: Ground) -> None:
         share_epochs(ground.train, ground.train.epochs, growth, restarts=1)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        dead_ends = []
         for _ in range(REHEARSALS):
-            suggest(study.ask(), space, arm, ground)
+            try:
+                suggest(study.ask(), space, arm, ground)
+            except NoneFits as error:  # of a draw now and then, which a search draws anew
+                dead_ends.append(error)
+        if len(dead_ends) == REHEARSALS:
+            raise dead_ends[0]
 
 
 def _longest(dims: Dims, arm: Arm) -> DendriteConfig:

@@ -12,6 +12,17 @@ from kws_dendrite.search.queue import ATTEMPT, SLOT
 STARTUP_TRIALS = 10  # random ones before the sampler learns, of Optuna's TPE; its own default
 
 
+def draw_seed(seed: int, arm: str, slot: int, attempt: int) -> int:
+    """Of one draw: in the random start the same for every arm."""
+    text = f"{seed} {'first' if slot < STARTUP_TRIALS else arm} {slot}" + (f" {attempt}" if attempt else "")
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def random_trial(seed: int) -> optuna.Trial:
+    """Asks for what a `SlotSampler` draws by that seed in the random start."""
+    return optuna.create_study(sampler=RandomSampler(seed=seed)).ask()
+
+
 class SlotSampler(BaseSampler):
     """Draws for one entry: seeded by its slot and attempt, so that it does not matter who draws, nor when in a random
     start. In the random start the same slot of every arm draws the same shared choices."""
@@ -23,10 +34,8 @@ class SlotSampler(BaseSampler):
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Take the entry's own seed."""
         slot, attempt = trial.user_attrs.get(SLOT, 0), trial.user_attrs.get(ATTEMPT, 0)
-        start = slot < STARTUP_TRIALS
-        text = f"{self.seed} {'first' if start else self.arm} {slot}" + (f" {attempt}" if attempt else "")
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-        if start:
+        seed = draw_seed(self.seed, self.arm, slot, attempt)
+        if slot < STARTUP_TRIALS:
             self.inner = RandomSampler(seed=seed)
         else:
             # What others run now counts as bad until it is known: workers spread.

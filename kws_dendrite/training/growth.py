@@ -378,7 +378,8 @@ def share_epochs(config: TrainConfig, total: int, growth: DendriteConfig | None,
     cycle = (total - beside) // (steps + 1)
     if cycle < 1:
         raise ConfigError(
-            f"{total} epochs leave none for {steps + 1} cycles after {beside} candidate and probe epochs; "
+            f"{total} epoch{'s leave' if total != 1 else ' leaves'} none for {steps + 1} cycles after {beside} "
+            "candidate and probe epochs; "
             f"take at least {beside + steps + 1}, or fewer steps of growth"
         )
     return replace(config, epochs=cycle)

@@ -29,7 +29,7 @@ def search_trials(rng: np.random.Generator, ended: int = 170, total: int = 200, 
         attempt = 0
         while rng.random() < 0.12:
             over = int(rng.integers(8300, 14000))
-            limit = rng.choice(["RAM {} B is over --max-ram 8,192 B", "{} parameters are over --max-params 8,000"])
+            limit = rng.choice(["RAM {} B is over --max-ram 8,192 B", "parameter count {} is over --max-params 8,000"])
             params = {**draw(rng, arm), "model.channels": int(rng.integers(36, 48))}
             found.append({**base, **EMPTY, "attempt": attempt, "state": "skipped", "why": limit.format(f"{over:,}"),
                           "params": params,

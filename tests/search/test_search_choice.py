@@ -31,7 +31,7 @@ def test_the_most_accurate_within_limits():
     choice = choose(THREE, wish(max_params=1500))
     assert choice.picked is MIDDLE and "most accurate" in choice.why
     assert [(one, why) for one, why in choice.others] == [
-        (SMALL, "less accurate"), (LARGE, "parameters 3,000 is over --max-params 1,500")
+        (SMALL, "less accurate"), (LARGE, "parameter count 3,000 is over --max-params 1,500")
     ]  # fmt: skip
 
 
@@ -65,8 +65,8 @@ def test_where_nothing_fits_the_nearest_is_named():
     with pytest.raises(ConfigError) as caught:
         choose(THREE, wish(max_params=400))
     assert str(caught.value) == (
-        "nothing fits: of 3 nets trial 0 (plain) comes nearest, 85.0 %, and its parameters 500 is over --max-params "
-        "400; raise the limit or search longer"
+        "nothing fits: of 3 nets trial 0 (plain) comes nearest, 85.0 %, and its parameter count 500 is over "
+        "--max-params 400; raise the limit or search longer"
     )
     with pytest.raises(ConfigError, match=r"trial 1 \(plain\) comes nearest.*its RAM 1,000 B is over --max-ram 900 B"):
         choose([LARGE, replace(SMALL, costs={"parameters": 500, "ram": 2000}), MIDDLE], wish(max_ram=900))

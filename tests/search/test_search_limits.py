@@ -23,12 +23,12 @@ def one(arm: str = "plain", seed: int = 0):
     [
         (Limits(), None),
         (Limits(max_params=1500, max_macs=80_000, max_flash=20_000, max_ram=9120, max_latency=7.5, mhz=80.0), None),
-        (Limits(max_params=1499), "parameters 1,500 is over --max-params 1,499"),
-        (Limits(max_macs=79_999), "MACs 80,000 is over --max-macs 79,999"),
+        (Limits(max_params=1499), "parameter count 1,500 is over --max-params 1,499"),
+        (Limits(max_macs=79_999), "MAC count 80,000 is over --max-macs 79,999"),
         (Limits.parse(max_flash="16k"), "flash 20,000 B is over --max-flash 16,384 B"),
         (Limits.parse(max_ram="8k"), "RAM 9,120 B is over --max-ram 8,192 B"),
         (Limits.parse(max_latency="7ms@cortex-m4@80"), "latency 7.5 ms is over --max-latency 7 ms"),
-        (Limits(max_params=1, max_ram=1), "parameters 1,500 is over --max-params 1"),
+        (Limits(max_params=1, max_ram=1), "parameter count 1,500 is over --max-params 1"),
     ],
 )
 def test_a_broken_limit_is_one_clause(limits, says):
@@ -120,7 +120,7 @@ def test_a_proposal_is_judged_with_all_the_dendrites_that_it_could_grow(arm):
             assert most > parameters_of(proposal.model)
         assert why_over(proposal, Limits(max_params=most)) is None
         assert why_over(proposal, Limits(max_params=most - 1)) == (
-            f"parameters {most:,} is over --max-params {most - 1:,}"
+            f"parameter count {most:,} is over --max-params {most - 1:,}"
         )
     assert why_over(proposal, Limits()) is None
 

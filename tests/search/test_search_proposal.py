@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import math
@@ -20,6 +21,7 @@ from kws_dendrite.models import FAMILIES, build_model
 from kws_dendrite.models.separable import SeparableConfig
 from kws_dendrite.plain import cost
 from kws_dendrite.search import ARMS, DEFAULT, SPACES, WIDE, Choice, Ground, Proposal, Range, Space
+from kws_dendrite.search.dims import NoneFits
 from kws_dendrite.search.proposal import check_space, suggest
 from kws_dendrite.search.shapes import LAYOUTS, dendrite_layers, frames_left
 from kws_dendrite.search.space import CANDIDATE_EPOCHS
@@ -331,3 +333,16 @@ def test_a_proposal_of_another_version_is_refused():
         with pytest.raises(ConfigError):
             Proposal.from_json(broken)
     assert all(field.name in value for field in dataclasses.fields(Proposal))
+
+
+def test_a_dead_end_now_and_then_is_no_reason_to_refuse():
+    """A kernel of 31 taps goes with a stride of 1 alone here; the search draws the other anew."""
+    space = Space({"separable": {"kernel": Choice((31,)), "stride": Choice((1, 2))}})
+    arms, where = ("plain",), Ground(12, 30, 13, RECIPE)
+    drawn = []
+    for seed in range(12):
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+        with contextlib.suppress(NoneFits):
+            drawn.append(suggest(study.ask(), space, "plain", where).model.stride)
+    assert 0 < len(drawn) < 12 and set(drawn) == {1}
+    check_space(space, arms, where)

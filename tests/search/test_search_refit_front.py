@@ -164,7 +164,7 @@ def test_a_comparison_of_unequal_epochs_says_so():
     ]
     for points, words in ((half, ", after 20 epochs against 40)"), (POINTS, ")")):
         value = summary(points)
-        assert [line for line in front_lines(value) if " less " in line][0].endswith(words)
+        assert next(line for line in front_lines(value) if " less " in line).endswith(words)
         console = Console(width=200, record=True, file=StringIO())
         console.print(refit_table(value))
         assert ("epochs" in console.export_text()) == (points is half)

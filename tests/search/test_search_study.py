@@ -12,9 +12,11 @@ from kws_dendrite.search import ARMS, DEFAULT, Limits, Objective, Range, Search,
 from kws_dendrite.search import hand as hand_module
 from kws_dendrite.search import study as search_study
 from kws_dendrite.search.journal import open_journal
+from kws_dendrite.search.limits import why_over
 from kws_dendrite.search.sampler import STARTUP_TRIALS
 from kws_dendrite.search.stopping import StoppingRule
 from kws_dendrite.search.storage import JOURNAL
+from kws_dendrite.search.trial import Outcome
 from kws_dendrite.training.config import TrainConfig
 
 
@@ -314,3 +316,22 @@ def test_hopeless_trials_are_stopped_where_there_is_one_arm(tmp_path, monkeypatc
 def test_the_default_space_is_told_in_the_journal(tmp_path, quick):
     study = Search(tmp_path, bank(), CONFIG).studies["plain"]
     assert study.user_attrs["made_of"]["space"] == json.loads(json.dumps(DEFAULT.to_json()))
+
+
+def test_what_is_over_a_limit_in_one_arm_is_drawn_anew_in_all(tmp_path, monkeypatch):
+    """So the random start stays paired: the grown nets are the larger ones."""
+
+    def run_trial(proposal, data, members, seed, objective, limits, **settings):
+        broken = why_over(proposal, limits, objective)
+        return Outcome("skipped", broken) if broken else hashed_trial(proposal, data, members, seed, objective)
+
+    monkeypatch.setattr(hand_module, "run_trial", run_trial)
+    config = replace(CONFIG, trials=STARTUP_TRIALS, arms=("plain", "gradient"), limits=Limits(max_params=60))
+    study = search(tmp_path, config)
+    results = study.run()
+    skipped = [trial.why for trial in study.records() if trial.state == "skipped" and trial.arm == "plain"]
+    assert any("its pair in the arm gradient: parameter count" in why for why in skipped)
+    assert any(trial.attempt for trial in results)
+    for plain, gradient in zip(results[::2], results[1::2], strict=True):
+        assert (plain.slot, plain.attempt) == (gradient.slot, gradient.attempt)
+        assert {name: plain.params.get(name) for name in SHARED} == {name: gradient.params.get(name) for name in SHARED}
