@@ -65,7 +65,10 @@ def net(row: Mapping[str, Any]) -> str:
 
 
 def _ends(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    if interval is None:
+        return ""
+    low, high = interval
+    return "(seeds alike)" if low == high else f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _points(difference: Mapping[str, Any] | None) -> str:

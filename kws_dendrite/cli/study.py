@@ -235,8 +235,9 @@ def train_rows(work: Study, console: Console) -> None:
             accuracy = sum(row.validation_accuracy) / row.members
             inputs.say(
                 console,
-                f"{row.name}: {row.mean_parameters:,.0f} parameters, {row.epochs} epochs, validation accuracy "
-                f"{accuracy:.2%}, mean of {row.members} seeds, {row.seconds:.0f} s ({done} of {len(work.plans)})",
+                f"{row.name}: {row.mean_parameters:,.0f} parameters, {row.epochs} epoch{'s' * (row.epochs != 1)}, "
+                f"validation accuracy {accuracy:.2%}, mean of {row.members} seed{'s' * (row.members != 1)}, "
+                f"{row.seconds:.0f} s ({done} of {len(work.plans)})",
             )
             progress.update(bar, completed=done)
 
