@@ -40,6 +40,13 @@ AugmentOption = Annotated[
 CacheOption = Annotated[Path, typer.Option(help="Folder that keeps computed features; it may be deleted any time.")]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out clips that cannot be read.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+TeacherOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Checkpoint of a larger net on the same data and front end; what it says of every clip is 0.7 of the "
+        "target, or as much as --recipe distillation=... says."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in the folder.")]
 CoefficientsOption = Annotated[int, typer.Option(min=1, help="Per frame; for an Edge Impulse block's X_split_*.npy.")]

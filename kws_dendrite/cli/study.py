@@ -35,6 +35,7 @@ def study(
         list[str] | None,
         typer.Option("--recipe", metavar="NAME=VALUE", help="A setting of training, such as learning_rate=0.02."),
     ] = None,
+    teacher: inputs.TeacherOption = None,
     with_bases: Annotated[
         bool, typer.Option("--with-bases", help="Add the net that each dendritic arm grew from, trained as long.")
     ] = False,
@@ -73,6 +74,7 @@ def study(
     from kws_dendrite.study.arms import ARMS, parse_arms
     from kws_dendrite.study.runner import Study, StudyConfig, make_plans
     from kws_dendrite.training.config import TrainConfig
+    from kws_dendrite.training.teacher import taught
 
     if arms == "list":
         known = {arm.name: arm.title for arm in ARMS.values()}
@@ -85,7 +87,7 @@ def study(
         sizes=parse_sizes(sizes),
         arms=parse_arms(arms),
         members=members,
-        train=parse_settings(TrainConfig, {"epochs": str(epochs), **parse_assignments(recipe or [])}),
+        train=taught(parse_settings(TrainConfig, {"epochs": str(epochs), **parse_assignments(recipe or [])}), teacher),
         seed=seed,
         with_bases=with_bases,
         paper=paper_config(protocol, trials),
@@ -104,6 +106,10 @@ def study(
         tuple(augment or ()),
     )
     source = source_of(choice, console)
+    if teacher is not None:
+        from kws_dendrite.study.source import Taught
+
+        source = Taught(source, teacher, cache)
     if plan:
         show_plans(make_plans(source, config), as_json)
         return

@@ -42,6 +42,7 @@ def train(
         list[str] | None,
         typer.Option("--recipe", metavar="NAME=VALUE", help="A setting of training, such as learning_rate=0.02."),
     ] = None,
+    teacher: inputs.TeacherOption = None,
     keywords: inputs.KeywordsOption = None,
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
@@ -66,11 +67,13 @@ def train(
     from kws_dendrite.settings import parse_assignments, parse_settings
     from kws_dendrite.training.config import TrainConfig
     from kws_dendrite.training.growth import share_epochs
+    from kws_dendrite.training.teacher import taught, weights_of, with_teacher
 
     console = Console(stderr=True)
     plan = growth_plan(dendrites, parse_assignments(growth or []), restarts)
     base = parse_settings(TrainConfig, {"epochs": str(epochs), **parse_assignments(recipe or [])})
-    config = share_epochs(base, base.epochs, plan, restarts)
+    config = share_epochs(taught(base, teacher), base.epochs, plan, restarts)
+    teacher_weights = weights_of(teacher) if teacher else None
     with claimed(out, overwrite=overwrite) as folder:
         choice = inputs.Choice(
             data,
@@ -86,10 +89,11 @@ def train(
             tuple(augment or ()),
         )
         bank = inputs.load_features(choice, console)
+        bank = with_teacher(bank, teacher, cache) if teacher else bank
         _, T, F = bank.validation.shape
         architecture = configure_model(family, parse_assignments(model or []), T, F, len(bank.labels), bank.frontend)
         result = fit(bank, architecture, config, plan, members, seed, console, restarts=restarts)
-        save(folder, result, architecture, config, bank, seed)
+        save(folder, result, architecture, config, bank, seed, teacher=teacher_weights)
     metrics = result.best_accuracy
     summary = {
         "checkpoint": str(out),
@@ -173,8 +177,10 @@ def save(
     config: "TrainConfig",
     bank: "FeatureBank",
     seed: int,
+    *,
+    teacher: str | None = None,
 ) -> None:
-    """Write the checkpoint of a finished or interrupted training."""
+    """Write the checkpoint of a finished or interrupted training; `teacher` is the hash of one's weights."""
     from dataclasses import asdict
 
     from kws_dendrite.fold import fold
@@ -196,6 +202,7 @@ def save(
             "macs": counted.macs,
         },
         "interrupted": result.interrupted,
+        **({"teacher": teacher} if teacher else {}),
     }
     with replacing_together(folder) as temporary:
         save_checkpoint(

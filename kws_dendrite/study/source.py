@@ -9,6 +9,7 @@ import numpy as np
 from kws_dendrite.data import AugmentConfig, Dataset, FeatureBank, build_bank, outline, read_signals
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.frontend import FeatureCache, FrontEndConfig, extract, feature_shape, to_json
+from kws_dendrite.training.teacher import weights_of, with_teacher
 
 CALIBRATION_CLIPS = 512  # of the training partition, evenly spread: int8 ranges settle well before
 
@@ -176,4 +177,52 @@ class FeatureArrays:
             raise ConfigError(
                 f"a published net computes its own features from recordings, and {self.name} holds features; leave the "
                 "arms bc_resnet and spark out"
+            )
+
+
+class Taught:
+    """A source whose training clips have a teacher's word on every copy.
+
+    Args:
+        checkpoint: of the teacher, on the study's own front end.
+        store: keeps its logits.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+
+    def __init__(self, source: Source, checkpoint: Path, store: Path) -> None:
+        self.source, self.checkpoint, self.store = source, checkpoint, store
+        self.labels = source.labels
+        self.made_of = {**source.made_of, "teacher": weights_of(checkpoint)}
+        self._bank: FeatureBank | None = None
+
+    def shape(self, frontend: FrontEndConfig | None) -> tuple[int, int]:
+        """(T, F)."""
+        self._refuse(frontend)
+        return self.source.shape(None)
+
+    def bank(self, frontend: FrontEndConfig | None) -> FeatureBank:
+        """With the teacher's logits.
+
+        Raises:
+            ConfigError: a teacher of other classes or another front end.
+        """
+        self._refuse(frontend)
+        self._bank = self._bank or with_teacher(self.source.bank(None), self.checkpoint, self.store)
+        return self._bank
+
+    def test(self, frontend: FrontEndConfig | None) -> TestClips:
+        """As the source's."""
+        return self.source.test(frontend)
+
+    def calibration(self, frontend: FrontEndConfig | None) -> np.ndarray:
+        """As the source's."""
+        return self.source.calibration(frontend)
+
+    def _refuse(self, frontend: FrontEndConfig | None) -> None:
+        if frontend is not None:
+            raise ConfigError(
+                "a published net has a front end of its own, which the teacher does not hear; leave the arms bc_resnet "
+                "and spark out, or --teacher"
             )
