@@ -40,6 +40,10 @@ AugmentOption = Annotated[
 CacheOption = Annotated[Path, typer.Option(help="Folder that keeps computed features; it may be deleted any time.")]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out clips that cannot be read.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(help="That trains, as torch names it: cuda for hundreds of nets at once, without growth."),
+]
 TeacherOption = Annotated[
     Path | None,
     typer.Option(

@@ -58,6 +58,7 @@ def search(
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    device: inputs.DeviceOption = "cpu",
     storage: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +102,7 @@ def search(
     from kws_dendrite.report.terminal import front_table
     from kws_dendrite.search import Limits, SearchConfig, named_space, pareto_front, parse_objective
     from kws_dendrite.training.config import TrainConfig
+    from kws_dendrite.training.device import named_device
 
     console = Console(stderr=True)
     check_refit(refit, read_test)
@@ -116,7 +118,9 @@ def search(
         objective=held,
         limits=Limits.parse(max_params, max_macs, max_flash, max_ram, max_latency, held),
         stop_hopeless=stop_hopeless,
+        device=device,
     )
+    named_device(device)
     if storage is not None:
         from kws_dendrite.search.database import parse_url
 

@@ -43,6 +43,7 @@ def train(
         typer.Option("--recipe", metavar="NAME=VALUE", help="A setting of training, such as learning_rate=0.02."),
     ] = None,
     teacher: inputs.TeacherOption = None,
+    device: inputs.DeviceOption = "cpu",
     keywords: inputs.KeywordsOption = None,
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
@@ -66,6 +67,7 @@ def train(
     from kws_dendrite.output import claimed
     from kws_dendrite.settings import parse_assignments, parse_settings
     from kws_dendrite.training.config import TrainConfig
+    from kws_dendrite.training.device import named_device
     from kws_dendrite.training.growth import share_epochs
     from kws_dendrite.training.teacher import taught, weights_of, with_teacher
 
@@ -74,6 +76,7 @@ def train(
     base = parse_settings(TrainConfig, {"epochs": str(epochs), **parse_assignments(recipe or [])})
     config = share_epochs(taught(base, teacher), base.epochs, plan, restarts)
     teacher_weights = weights_of(teacher) if teacher else None
+    named_device(device)
     with claimed(out, overwrite=overwrite) as folder:
         choice = inputs.Choice(
             data,
@@ -92,7 +95,7 @@ def train(
         bank = with_teacher(bank, teacher, cache) if teacher else bank
         _, T, F = bank.validation.shape
         architecture = configure_model(family, parse_assignments(model or []), T, F, len(bank.labels), bank.frontend)
-        result = fit(bank, architecture, config, plan, members, seed, console, restarts=restarts)
+        result = fit(bank, architecture, config, plan, members, seed, console, restarts=restarts, device=device)
         save(folder, result, architecture, config, bank, seed, teacher=teacher_weights)
     metrics = result.best_accuracy
     summary = {
@@ -150,6 +153,7 @@ def fit(
     *,
     restarts: int = 0,
     title: str = "training",
+    device: str = "cpu",
 ) -> "TrainResult":
     """Train with a progress bar."""
     from kws_dendrite.cli.screen import TrainingScreen
@@ -159,7 +163,7 @@ def fit(
     cycles = (plan.dendrites if plan and plan.insertion != "start" else restarts) + 1
     with TrainingScreen(console).open(title, config.epochs * cycles) as screen:
         return train_population(
-            build_model(architecture, members, seed),
+            build_model(architecture, members, seed).to(device),
             bank,
             config,
             growth=plan,

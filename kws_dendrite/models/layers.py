@@ -359,7 +359,7 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         codes = self.codes(x.shape[0])
-        return x if codes is None else dropout(x, codes.to(x.device))
+        return x if codes is None else dropout(x, codes)
 
 
 class GlobalPool(nn.Module):

@@ -136,5 +136,5 @@ class Spark(nn.Module):
         `sparsity` times the mean gate. Without a forward pass it is 0.
         """
         if self.pool.means is None:
-            return torch.zeros(self.head.weight.shape[0])
+            return self.head.weight.new_zeros(self.head.weight.shape[0])
         return self.sparsity * self.pool.means.mean((1, 2))

@@ -8,6 +8,7 @@ from kws_dendrite.search.objective import PARAMETERS, Objective
 from kws_dendrite.search.space import ARMS, Arm, Space
 from kws_dendrite.search.stopping import StoppingRule
 from kws_dendrite.training.config import TrainConfig
+from kws_dendrite.training.device import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class SearchConfig:
     stop_hopeless: end trials early that cannot come to the front any more; None does where there is one arm alone,
         since arms that are compared get equal epochs.
     rule: when a trial is hopeless.
+    device: that trains, as torch names it; another than the CPU only where there is the plain arm alone.
     """
 
     trials: int = 10
@@ -38,6 +40,7 @@ class SearchConfig:
     limits: Limits = field(default_factory=Limits)
     stop_hopeless: bool | None = None
     rule: StoppingRule = field(default_factory=StoppingRule)
+    device: str = DEFAULT
 
     def __post_init__(self) -> None:
         if self.trials < 1 or self.members < 1:
@@ -53,6 +56,9 @@ class SearchConfig:
                 "companions are trials of one net with rates of their own, and a growth step is kept or not for all of "
                 "them at once: take --arms plain, or --companions 1"
             )
+
+        if self.device != DEFAULT and self.arms != ("plain",):
+            raise ConfigError(f"dendrites grow on the CPU: take --arms plain, or leave --device {self.device} out")
 
     def check_companions(self, space: Space) -> None:
         """Refuse companions that cannot be trained together.

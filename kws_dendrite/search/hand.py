@@ -196,6 +196,7 @@ class Hand:
             "front_now": lambda: search.standing(arm),
             "on_epoch": lambda record, planned: self.on_epoch(arm, record, planned),
             "rule": config.rule,
+            "device": config.device,
         }
         try:
             given = (search.bank_of(proposals[0]), config.members, config.seed, config.objective, config.limits)

@@ -80,6 +80,7 @@ def run_trial(
     stop: bool = False,
     *,
     rule: StoppingRule | None = None,
+    device: torch.device | str = "cpu",
 ) -> Outcome:
     """Train one proposal.
 
@@ -90,13 +91,14 @@ def run_trial(
         on_epoch: a finished epoch, and how many the trial's cycles have in all.
         stop: whether the rule may end it (`StoppingRule.may_stop` of its slot).
         rule: when it is hopeless; by default `StoppingRule()`.
+        device: that trains it.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; nothing of it counts.
         DataError: the bank cannot be trained on at all; a net that diverges is a failed trial, and no error.
     """
     return run_together(
-        [proposal], bank, members, seed, objective, limits, front_now, on_epoch, stops=[stop], rule=rule
+        [proposal], bank, members, seed, objective, limits, front_now, on_epoch, stops=[stop], rule=rule, device=device
     )[0]
 
 
@@ -112,6 +114,7 @@ def run_together(
     *,
     stops: Sequence[bool],
     rule: StoppingRule | None = None,
+    device: torch.device | str = "cpu",
 ) -> list[Outcome]:
     """Train proposals that differ in their rates alone as one population; each comes out as alone, to rounding.
 
@@ -159,7 +162,7 @@ def run_together(
 
     try:
         result = train(
-            model,
+            model.to(device),
             bank,
             recipe,
             growth=growth,
@@ -270,7 +273,11 @@ class _Course:
         costs = self.costs(graph)
         broken = self.limits.broken_by(costs) if self.limits else None
         if broken:
-            self.over = f"{stage.dendrites} dendrites a neuron: {broken}" if stage.dendrites else broken
+            self.over = (
+                f"{stage.dendrites} dendrite{'s' * (stage.dendrites != 1)} a neuron: {broken}"
+                if stage.dendrites
+                else broken
+            )
             return
         self.points.append(point_of(stage, costs, self.objective.value(costs), self.proposal.growth))
 

@@ -19,11 +19,17 @@ class PopulationBatches:
     """An endless supply of epochs of (features (P, B, T, F), labels (P, B)).
 
     Member p's draws depend on (seed, p) alone: a population of five holds the population of three. With `draws`,
-    (P,), they depend on (seed, draws[p]).
+    (P,), they depend on (seed, draws[p]). Draws are made on the CPU, whatever the device that holds the bank.
     """
 
     def __init__(
-        self, bank: FeatureBank, config: TrainConfig, members: int, seed: int, draws: Sequence[int] | None = None
+        self,
+        bank: FeatureBank,
+        config: TrainConfig,
+        members: int,
+        seed: int,
+        draws: Sequence[int] | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
         A, N, T, F = bank.train.shape
         if config.time_mask >= T or config.frequency_mask >= F:
@@ -35,12 +41,13 @@ class PopulationBatches:
             raise DataError(f"training needs at least two clips; got {N}")
         if seed < 0:
             raise ConfigError(f"a seed is a whole number, 0 or more; got {seed}")
-        self.bank = torch.from_numpy(np.ascontiguousarray(bank.train).reshape(A * N * T, F))
-        self.labels = torch.from_numpy(np.asarray(bank.train_labels, dtype=np.int64))
+        self.device = torch.device(device)
+        self.bank = self._here(np.ascontiguousarray(bank.train).reshape(A * N * T, F))
+        self.labels = self._here(np.asarray(bank.train_labels, dtype=np.int64))
         self.copies, self.clips, self.frames, self.coefficients = A, N, T, F
         self.config, self.members = config, members
         self.batch_size = min(config.batch_size, N)
-        self.teacher = _teacher(bank, config)
+        self.teacher = _teacher(bank, config, self.device)
         self.expected = _expected_draws(bank, config.word_balance)
         draws = range(members) if draws is None else draws
         self.generators = [np.random.default_rng([seed, p]) for p in draws]
@@ -53,6 +60,9 @@ class PopulationBatches:
         )
         self.mask_generators = [torch.Generator().manual_seed(_mask_seed(seed, p)) for p in draws]
         self.lever_generators = [np.random.default_rng([seed, p, 2]) for p in draws]  # default: unused
+
+    def _here(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def __len__(self) -> int:
         """Steps an epoch; the last, smaller batch is left out (another order brings its clips next time)."""
@@ -73,7 +83,7 @@ class PopulationBatches:
                 yield x, Targets(labels, teacher=teacher)
                 continue
             share, partner = self._draw_mixture()  # (P, B)
-            member = torch.arange(self.members)[:, None]
+            member = torch.arange(self.members, device=self.device)[:, None]
             wide = share[:, :, None, None]
             x = wide * x + (1 - wide) * x[member, partner]
             if teacher is not None:
@@ -84,8 +94,8 @@ class PopulationBatches:
         """(features (P, B, T, F), clip (P, B), row of the bank's (A * N) (P, B))."""
         config, steps, B, P = self.config, len(self), self.batch_size, self.members
         draws = [self._draw(generator) for generator in self.generators]
-        clip, copy, shift = (torch.from_numpy(np.stack(part)) for part in zip(*draws, strict=True))
-        frame = torch.arange(self.frames)
+        clip, copy, shift = (self._here(np.stack(part)) for part in zip(*draws, strict=True))
+        frame = torch.arange(self.frames, device=self.device)
         for step in range(steps):
             here = slice(step * B, (step + 1) * B)
             row = copy[:, here] * self.clips + clip[:, here]  # (P, B)
@@ -116,14 +126,14 @@ class PopulationBatches:
         alpha, B = self.config.mixup, self.batch_size
         shares = np.stack([generator.beta(alpha, alpha, B) for generator in self.lever_generators])
         partners = np.stack([generator.permutation(B) for generator in self.lever_generators])
-        return torch.from_numpy(shares.astype(np.float32)), torch.from_numpy(partners)
+        return self._here(shares.astype(np.float32)), self._here(partners)
 
     def _draw_stretch(self, frame: Tensor) -> Tensor:
         """Whole frames (P, B, T) by which each place is read later."""
         limit, B = self.config.stretch, self.batch_size
         rate = np.stack([generator.uniform(-limit, limit, B) for generator in self.lever_generators])
         middle = (self.frames - 1) / 2
-        return torch.round((frame - middle) * torch.from_numpy(rate)[:, :, None]).long()
+        return torch.round((frame - middle) * self._here(rate)[:, :, None]).long()
 
     def _draw_colouring(self) -> Tensor:
         """Smooth curves over the coefficients, (P, B, 1, F): cosines of half a period to CURVES halves."""
@@ -132,7 +142,7 @@ class PopulationBatches:
         weights *= self.config.colouring * np.sqrt(2 / CURVES)  # a cosine's own deviation is sqrt(1/2)
         place = (np.arange(self.coefficients) + 0.5) / self.coefficients
         waves = np.cos(np.pi * np.arange(1, CURVES + 1)[:, None] * place)  # (CURVES, F)
-        return torch.from_numpy((weights @ waves).astype(np.float32))[:, :, None]
+        return self._here((weights @ waves).astype(np.float32))[:, :, None]
 
     def _mask(self, x: Tensor) -> Tensor:
         """The clip's own mean in one span of frames and one of coefficients a clip (SpecAugment, 2019)."""
@@ -149,7 +159,7 @@ def _mask_seed(seed: int, member: int) -> int:
     return int(np.random.SeedSequence([seed, member, 1]).generate_state(1, np.uint64)[0])
 
 
-def _teacher(bank: FeatureBank, config: TrainConfig) -> Tensor | None:
+def _teacher(bank: FeatureBank, config: TrainConfig, device: torch.device) -> Tensor | None:
     """The teacher's probabilities of every row of the bank, (A * N, K), at the temperature."""
     if not config.distillation:
         return None
@@ -161,7 +171,7 @@ def _teacher(bank: FeatureBank, config: TrainConfig) -> Tensor | None:
             f"the teacher's logits are {bank.teacher.shape}, the bank has {bank.train.shape[0]} copies of "
             f"{bank.train.shape[1]} clips of {len(bank.labels)} classes; compute them on this very bank"
         )
-    logits = torch.from_numpy(np.asarray(bank.teacher, dtype=np.float32)).reshape(A * N, K)
+    logits = torch.from_numpy(np.asarray(bank.teacher, dtype=np.float32)).reshape(A * N, K).to(device)
     return torch.softmax(logits / config.temperature, -1)
 
 

@@ -33,6 +33,7 @@ from kws_dendrite.training.loop import (
     Progress,
     Stop,
     cross_entropy,
+    device_of,
     fit_statistics,
     predict,
     train_cycle,
@@ -66,7 +67,7 @@ def train(
     `stop` ends it, too, after an epoch or a stage; a growth step that it falls into is neither kept nor told.
 
     Args:
-        model: a fresh population; it is trained in place, but use the result's.
+        model: a fresh population; it is trained in place, where it is, but use the result's, which is on the CPU.
         growth: how to grow; None trains `restarts` + 1 plain cycles, the control of as many growth steps. With
             insertion "start" the dendrites are there at once, and `restarts` + 1 cycles follow.
         seed: of batch order, dropout and candidates; the same seed gives the same weights.
@@ -75,13 +76,15 @@ def train(
         rates: members' own learning rates and the like, without growth: a growth step is kept or not for all of them.
 
     Raises:
-        ConfigError: `rates` with growth, or of another number of members.
+        ConfigError: `rates` with growth, or of another number of members; growth elsewhere than on the CPU.
         DivergenceError: a loss that is not finite in a plain cycle; a growth step that diverges is a rejected one.
     """
     if rates is not None and growth is not None:
         raise ConfigError(
             "a growth step is kept or not for all members at once: train without growth, or without rates"
         )
+    if growth is not None and device_of(model).type != "cpu":
+        raise ConfigError(f"dendrites grow on the CPU, and the model is on {device_of(model)}; train it without growth")
     fit_statistics(model, bank)
     from_start = growth is not None and growth.insertion == "start"
     steps = growth.dendrites if growth and not from_start else restarts
@@ -105,7 +108,7 @@ def train(
     def passed(step: int) -> None:
         """Tell the stage after `step` restarts or growth steps, then ask whether to go on."""
         if on_stage and not result.ended:
-            clean = copy.deepcopy(result.model)
+            clean = copy.deepcopy(result.model).cpu()
             remove_silent(clean)
             remove_stale_wrappers(clean)
             tried = 0 if growth is None or from_start else step
@@ -156,6 +159,7 @@ def train(
         tries = 0 if outcome.accepted else tries + 1
         if tries >= growth.tries:
             break
+    result.model.cpu()
     remove_silent(result.model)
     remove_stale_wrappers(result.model)
     return result

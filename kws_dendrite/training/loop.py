@@ -81,12 +81,17 @@ Progress = Callable[[EpochRecord, int], None]  # a finished epoch, and how many 
 Stop = Callable[[], bool]  # asked after every epoch, when `Progress` has seen it; true ends training
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters are: there it is trained."""
+    return next(model.parameters()).device
+
+
 @torch.no_grad()
 def predict(model: nn.Module, features: Tensor, chunk: int = 512) -> Tensor:
-    """Logits of every member in evaluation mode: (N, T, F) -> (P, N, K)."""
-    training = model.training
+    """Logits of every member in evaluation mode, on the model's device: (N, T, F) -> (P, N, K)."""
+    training, device = model.training, device_of(model)
     model.eval()
-    parts = [model(features[start : start + chunk]) for start in range(0, len(features), chunk)]
+    parts = [model(features[start : start + chunk].to(device)) for start in range(0, len(features), chunk)]
     model.train(training)
     return torch.cat(parts, dim=1)
 
@@ -95,7 +100,7 @@ def validate(model: nn.Module, features: Tensor, labels: Tensor) -> tuple[Tensor
     """Mean cross-entropy and accuracy of every member: (P,), (P,)."""
     logits = predict(model, features)
     P = logits.shape[0]
-    expanded = labels.expand(P, -1)
+    expanded = labels.to(logits.device).expand(P, -1)
     return cross_entropy(logits, expanded).mean(1), (logits.argmax(-1) == expanded).float().mean(1)
 
 
@@ -138,20 +143,23 @@ def train_cycle(
             model is back at its best finite state.
     """
     keep_freed_memory()
-    P = next(iter(model.parameters())).shape[0]
+    P, device = next(iter(model.parameters())).shape[0], device_of(model)
     own, rates = rates is not None, rates or Rates()
     if own:
         rates.check(P, config)
-    validation = torch.from_numpy(bank.validation).float()
-    validation_labels = torch.from_numpy(bank.validation_labels)
-    batches = PopulationBatches(bank, config, P, seed, rates.draws)
+    validation = torch.from_numpy(bank.validation).float().to(device)
+    validation_labels = torch.from_numpy(bank.validation_labels).to(device)
+    batches = PopulationBatches(bank, config, P, seed, rates.draws, device)
     optimizer = MemberAdamW(model, config, rates)
     total, warmup = config.epochs * len(batches), config.warmup_epochs * len(batches)
     average = WeightAverage(model, config.average) if config.average else None
     keeper = BestMembers(model, *validate(model, validation, validation_labels)) if first_epoch else BestMembers(model)
-    result, lost = CycleResult(), torch.zeros(P, dtype=torch.bool)
-    smoothing = config.label_smoothing if rates.label_smoothing is None else torch.tensor(rates.label_smoothing)
-    lowest, stale = torch.full((P,), math.inf), 0  # of this cycle, whose high rate first makes any net worse
+    result, lost = CycleResult(), torch.zeros(P, dtype=torch.bool, device=device)
+    smoothing: float | Tensor = config.label_smoothing
+    if rates.label_smoothing is not None:
+        smoothing = torch.tensor(rates.label_smoothing, device=device)
+    # Of this cycle: its high rate first makes any net worse.
+    lowest, stale = torch.full((P,), math.inf, device=device), 0
     with torch.random.fork_rng(devices=[]), dropping(model, rates):
         torch.manual_seed(seed)  # dropout's own stream; the caller's is put back
         try:
@@ -262,8 +270,9 @@ class BestMembers:
     def __init__(self, model: nn.Module, loss: Tensor | None = None, accuracy: Tensor | None = None) -> None:
         self.model = model
         self.members = next(iter(model.parameters())).shape[0]
-        self.loss = torch.full((self.members,), math.inf) if loss is None else loss.clone()
-        self.accuracy = torch.zeros(self.members) if accuracy is None else accuracy.clone()
+        device = device_of(model)
+        self.loss = torch.full((self.members,), math.inf, device=device) if loss is None else loss.clone()
+        self.accuracy = torch.zeros(self.members, device=device) if accuracy is None else accuracy.clone()
         self.state = {name: value.clone() for name, value in model.state_dict().items()}
 
     def offer(self, loss: Tensor, accuracy: Tensor) -> None:

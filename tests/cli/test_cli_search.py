@@ -4,7 +4,7 @@ import json
 import pytest
 from command_line import contents, refuse, succeed, untouched
 
-from kws_dendrite.search import study
+from kws_dendrite.search import hand
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_what_it_wrote_can_be_read(searched):
 
 def test_the_same_command_again_trains_nothing_and_says_the_same(searched, options, monkeypatch):
     folder, _ = searched
-    monkeypatch.setattr(study, "run_trial", None)
+    monkeypatch.setattr(hand, "run_trial", None)
     before = contents(folder)
     outcome = succeed(*options, "--out", folder, "--json")
     assert outcome.out.count("\n") == 1 and outcome.err == ""

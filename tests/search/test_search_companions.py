@@ -297,3 +297,19 @@ def test_recipes_that_have_one_setting_for_all_are_refused(tmp_path):
         search(tmp_path, replace(THREE, train=replace(RECIPE, mixup=0.2)), space=soft)
     assert bank().labels  # and nothing was written
     assert not (tmp_path / JOURNAL).exists()
+
+
+def test_the_device_is_passed_on_and_is_for_the_plain_arm(tmp_path, monkeypatch):
+    devices = []
+
+    def together(proposals, *arguments, device, stops, **settings):
+        devices.append(device)
+        return [hashed_trial(proposal, *arguments) for proposal in proposals]
+
+    monkeypatch.setattr(hand_module, "run_together", together)
+    search(tmp_path / "gpu", replace(THREE, trials=3, device="cuda")).run()
+    search(tmp_path / "cpu", replace(THREE, trials=3)).run()
+    assert devices == ["cuda", "cpu"]
+    assert len(search(tmp_path / "gpu", replace(THREE, trials=3)).results()) == 3  # the same search on another device
+    with pytest.raises(ConfigError, match="dendrites grow on the CPU: take --arms plain"):
+        SearchConfig(device="cuda")

@@ -134,7 +134,7 @@ def test_what_grows_over_a_limit_is_no_point_and_ends_the_trial(bank):
     limit = free.points[1].parameters - 1
     outcome = run_trial(propose(GROWTH), bank, 2, 3, PARAMS, Limits(max_params=limit))
     assert outcome.state == "complete" and outcome.points == free.points[:1]
-    assert outcome.why.startswith("1 dendrites a neuron: parameters") and f"--max-params {limit}" in outcome.why
+    assert outcome.why.startswith("1 dendrite a neuron: parameter count") and f"--max-params {limit}" in outcome.why
     assert len(outcome.steps) == free.points[1].growth["dendrites"]
 
 

@@ -68,6 +68,7 @@ def dropout(x: Tensor, codes: Tensor) -> Tensor:
 
 def dropout_twin(x: Tensor, codes: Tensor) -> Tensor:
     """The same in PyTorch."""
+    codes = codes.to(x.device)
     return x * (stays(codes, x[0].numel()) * scales(codes)).view(x.shape).to(x.dtype)
 
 
