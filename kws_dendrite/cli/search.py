@@ -30,7 +30,7 @@ def search(
     companions: Annotated[
         int,
         typer.Option(
-            help="Trials of one net with rates of their own (learning rate, decay, dropout), trained together; "
+            help="Trials of one net with rates of their own (learning rate, weight decay, dropout), trained together; "
             "with --arms plain."
         ),
     ] = 1,
@@ -261,7 +261,7 @@ def run_search(
     settings = study.save_settings(data_folder=data_folder)
     saver = Saver(folder, study.ledger)
     left = say_where_it_stands(study, folder, console, quiet)
-    workers = max(1, min(workers, -(-left // config.companions)))  # more would find nothing to do
+    workers = max(1, min(workers, left))  # more would find nothing to do
     try:
         if left:
             with SearchScreen(console, settings | {"workers": workers}) as screen:

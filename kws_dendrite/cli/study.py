@@ -83,11 +83,14 @@ def study(
     if again and not read_test:
         raise ConfigError("--again allows another reading of the test clips; give it with --read-test")
     console = Console(stderr=True)
+    given = parse_assignments(recipe or [])
     config = StudyConfig(
         sizes=parse_sizes(sizes),
         arms=parse_arms(arms),
         members=members,
-        train=taught(parse_settings(TrainConfig, {"epochs": str(epochs), **parse_assignments(recipe or [])}), teacher),
+        train=taught(
+            parse_settings(TrainConfig, {"epochs": str(epochs), **given}), teacher, asked="distillation" in given
+        ),
         seed=seed,
         with_bases=with_bases,
         paper=paper_config(protocol, trials),

@@ -73,8 +73,9 @@ def train(
 
     console = Console(stderr=True)
     plan = growth_plan(dendrites, parse_assignments(growth or []), restarts)
-    base = parse_settings(TrainConfig, {"epochs": str(epochs), **parse_assignments(recipe or [])})
-    config = share_epochs(taught(base, teacher), base.epochs, plan, restarts)
+    given = parse_assignments(recipe or [])
+    base = taught(parse_settings(TrainConfig, {"epochs": str(epochs), **given}), teacher, asked="distillation" in given)
+    config = share_epochs(base, base.epochs, plan, restarts)
     teacher_weights = weights_of(teacher) if teacher else None
     named_device(device)
     with claimed(out, overwrite=overwrite) as folder:

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from kws_dendrite.errors import ConfigError
 from kws_dendrite.search.limits import Limits
 from kws_dendrite.search.objective import PARAMETERS, Objective
-from kws_dendrite.search.space import ARMS, Arm, Space
+from kws_dendrite.search.proposal import RATES
+from kws_dendrite.search.space import ARMS, Arm, Dims, Space
 from kws_dendrite.search.stopping import StoppingRule
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.device import DEFAULT
+
+MOST_COMPANIONS = 32  # the turn is kept while all of them are drawn
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class SearchConfig:
     arms: which; all get the same number of trials and of epochs.
     members: seeds a trial.
     companions: trials of one net that are trained together as one population, each with rates of its own: learning
-        rate, weight decay, label smoothing, dropout. More than one only where there is the plain arm alone.
+        rate, weight decay, dropout. More than one, `MOST_COMPANIONS` at most, only where there is the plain arm alone.
     train: the recipe; what the space has of it is drawn, its epochs are a trial's in all, over its cycles and candidate
         phases. The plain arm has two cycles, the others one more than they have growth steps.
     seed: of draws and of training.
@@ -49,8 +52,10 @@ class SearchConfig:
         if unknown or not self.arms or len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"arms are some of {', '.join(ARMS)}, each once; got {', '.join(self.arms) or 'none'}")
 
-        if self.companions < 1:
-            raise ConfigError(f"companions are at least 1, a trial alone; got {self.companions}")
+        if not 1 <= self.companions <= MOST_COMPANIONS:
+            raise ConfigError(
+                f"companions are at least 1, a trial alone, and at most {MOST_COMPANIONS}; got {self.companions}"
+            )
         if self.companions > 1 and self.arms != ("plain",):
             raise ConfigError(
                 "companions are trials of one net with rates of their own, and a growth step is kept or not for all of "
@@ -64,19 +69,23 @@ class SearchConfig:
         """Refuse companions that cannot be trained together.
 
         Raises:
-            ConfigError: patience, which ends a cycle for all of them; label smoothing that is drawn, under soft
-                targets, which have one for all.
+            ConfigError: patience, which ends a cycle for all of them; a family of the space with no rate to differ in.
         """
         if self.companions == 1:
             return
         if self.train.patience or "patience" in space.train:
             raise ConfigError("companions train for all epochs of a cycle: leave patience out, or take --companions 1")
-        soft = self.train.softened or any(name in space.train for name in ("mixup", "distillation"))
-        if soft and "label_smoothing" in space.train:
+        alike = [family for family, dims in space.families.items() if not _varies(space.train, RATES)
+                 and not _varies(dims, ("dropout",))]  # fmt: skip
+        if alike:
             raise ConfigError(
-                "mixup and distillation take one label_smoothing for all companions: leave it out of the space, or "
-                "take --companions 1"
+                f"companions differ in learning rate, weight decay or dropout, and the space draws none of them for "
+                f"{', '.join(alike)}: give it one, or take --companions 1"
             )
+
+    def may_stop(self, slot: int) -> bool:
+        """Whether the rule may end the slot's trial; those that are trained together are audited together."""
+        return self.stops and self.rule.may_stop(slot // self.companions)
 
     @property
     def stops(self) -> bool:
@@ -87,3 +96,8 @@ class SearchConfig:
     def total(self) -> int:
         """Trials of all arms."""
         return self.trials * len(self.arms)
+
+
+def _varies(dims: Dims, names: tuple[str, ...]) -> bool:
+    """Whether one of these dimensions has more than one value."""
+    return any(len(set(dims[name].ends())) > 1 for name in names if name in dims)

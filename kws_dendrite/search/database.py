@@ -24,7 +24,7 @@ from kws_dendrite.errors import ConfigError, KwsDendriteError, ServiceError
 HEARTBEAT = 30  # seconds from one to the next
 BEATS = 4  # that may fail to come before a worker counts as dead
 PATIENCE = 600.0  # seconds that a database is waited for in the middle of a search
-TURN_SECONDS = 120.0  # a worker keeps the turn for a fraction of one
+TURN_SECONDS = 120.0  # a worker keeps it for a fraction of one; some where it draws companions
 EXAMPLE = "postgresql://user:password@host/database"
 DRIVERS = ("psycopg", "psycopg2")
 # What Optuna asks of a storage. All may be asked again: where the answer to a commit was lost, the second call changes

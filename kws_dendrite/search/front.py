@@ -29,7 +29,7 @@ class TrialResult:
         params: what was drawn, by Optuna's names.
         architecture, growth: as JSON, to build it again.
         state: one of `STATES`; "stopped" as hopeless, "skipped" as over a limit before training, "failed" for good.
-        seconds: it took, by a clock that does not step.
+        seconds: it took, by a clock that does not step; of trials that were trained together, its share.
         objective: what the search held against accuracy where that was not the parameters: "name" as `--objective` has
             it, "label" of an axis, "value" of this trial.
         maximise: "accuracy" or "loss" (then its negative).
@@ -43,7 +43,7 @@ class TrialResult:
         points: one for each number of dendrites that it passed through; each may be on the front.
         curve: an entry an epoch, as a checkpoint's history.
         steps: what each growth step did.
-        started, ended: UTC, ISO 8601; `ended` is `started` and `seconds`.
+        started, ended: UTC, ISO 8601; `ended` is `started` and what training took.
         worker: "host-pid-..." that has it or had it.
         recipe, frontend, augment: TrainConfig, front end and AugmentConfig as JSON; {} where the bank's own were taken.
         epochs: trained, of all cycles and phases.

@@ -171,8 +171,10 @@ class Hand:
             try:
                 proposal = fitted(suggest(trial, self.search.space, other, self.search.ground), config.limits)
                 why = why_over(proposal, config.limits, config.objective)
-            except (ConfigError, GraphError) as error:
+            except NoneFits as error:
                 why = str(error)
+            except (ConfigError, GraphError):
+                continue  # there it is a trial that fails, and is not drawn anew
             if why:
                 return f"its pair in the arm {other}: {why}"
         return None
@@ -189,32 +191,50 @@ class Hand:
 
     def _train(self, arm: Arm) -> None:
         """Train what is in hand, and give each its outcome."""
-        search, config, together = self.search, self.search.config, self._together()
+        together = self._together()
+        try:
+            self._train_together(arm, together)
+        except (KwsDendriteError, OSError):
+            raise
+        except Exception as error:  # one net that cannot be trained is no reason to end a night's search
+            if len(together) > 1:  # nor to end its companions: there may be no memory for all of them at once
+                for taken in together:
+                    self._train_alone(arm, taken)
+            else:
+                self._fail(together[0], error)
+
+    def _train_alone(self, arm: Arm, taken: _Taken) -> None:
+        try:
+            self._train_together(arm, [taken])
+        except (KwsDendriteError, OSError):
+            raise
+        except Exception as error:
+            self._fail(taken, error)
+
+    def _fail(self, taken: _Taken, error: Exception) -> None:
+        """Let an entry end as failed; where nothing but that has come yet, the search."""
+        self.failures += 1
+        if self.failures >= BROKEN and not self.ended:
+            raise error
+        taken.trial.set_user_attr(TRACEBACK, "".join(traceback.format_exception(error)))
+        taken.outcome = Outcome(FAILED, f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+
+    def _train_together(self, arm: Arm, together: list[_Taken]) -> None:
+        search, config = self.search, self.search.config
         proposals = [taken.proposal for taken in together]
-        stops = [config.stops and config.rule.may_stop(taken.slot) for taken in together]
+        stops = [config.may_stop(taken.slot) for taken in together]
+        given = (search.bank_of(proposals[0]), config.members, config.seed, config.objective, config.limits)
         settings: dict[str, Any] = {
             "front_now": lambda: search.standing(arm),
             "on_epoch": lambda record, planned: self.on_epoch(arm, record, planned),
             "rule": config.rule,
             "device": config.device,
         }
-        try:
-            given = (search.bank_of(proposals[0]), config.members, config.seed, config.objective, config.limits)
-            if len(together) == 1:
-                outcomes = [run_trial(proposals[0], *given, stop=stops[0], **settings)]
-            else:
-                outcomes = run_together(proposals, *given, stops=stops, **settings)
-            self.ended += len(outcomes)
-        except (KwsDendriteError, OSError):
-            raise
-        except Exception as error:  # one net that cannot be trained is no reason to end a night's search
-            self.failures += 1
-            if self.failures >= BROKEN and not self.ended:
-                raise
-            for taken in together:
-                taken.trial.set_user_attr(TRACEBACK, traceback.format_exc())
-            why = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-            outcomes = [Outcome(FAILED, why) for _ in together]
+        if len(together) == 1:
+            outcomes = [run_trial(proposals[0], *given, stop=stops[0], **settings)]
+        else:
+            outcomes = run_together(proposals, *given, stops=stops, **settings)
+        self.ended += len(outcomes)
         for taken, outcome in zip(together, outcomes, strict=True):
             taken.outcome = outcome
 

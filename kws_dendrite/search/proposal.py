@@ -30,7 +30,7 @@ from kws_dendrite.training.growth import share_epochs
 from kws_dendrite.training.rates import Rates
 
 REHEARSALS = 5  # draws an arm, before a search begins
-RATES = ("learning_rate", "weight_decay", "label_smoothing")  # of the recipe; beside them the net's dropout
+RATES = ("learning_rate", "weight_decay")  # of the recipe; beside them the net's dropout
 
 
 @dataclass(frozen=True)
@@ -103,15 +103,12 @@ class Proposal:
     def rates(self) -> Rates:
         """What no shape depends on, so that trials which differ in nothing else can be one population."""
         values = {name: (getattr(self.train, name),) for name in RATES}
-        if self.train.softened:
-            del values["label_smoothing"]
         return Rates(**values, dropout=(self.model.dropout,) if hasattr(self.model, "dropout") else None)
 
     @property
     def without_rates(self) -> "Proposal":
         """The same for all trials that can be one population."""
         train = replace(self.train, learning_rate=1.0, weight_decay=0.0)
-        train = train if train.softened else replace(train, label_smoothing=0.0)
         model = replace(self.model, dropout=0.0) if hasattr(self.model, "dropout") else self.model
         return replace(self, model=model, train=train)
 

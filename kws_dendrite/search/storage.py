@@ -25,7 +25,7 @@ from kws_dendrite.search.journal import JournalLock, open_journal
 
 JOURNAL = "journal.log"
 WORKERS = "workers"  # of the folder: a file for each worker, locked while it lives
-TURN_SECONDS = 120.0  # a worker keeps the turn for a few milliseconds
+TURN_SECONDS = 120.0  # a worker keeps it for milliseconds; seconds where it draws companions
 RUN = "run"  # the attribute of a trial that says who runs it
 
 

@@ -8,7 +8,7 @@ arms: what the arms share is paired there, and does not depend on the order in w
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,7 @@ class Search:
             "epochs": config.train.epochs,
             "members": config.members,
             "companions": config.companions,
+            "device": config.device,
             "seed": config.seed,
             "objective": {"name": objective.name, "label": objective.label, "maximise": objective.maximise},
             "limits": config.limits.to_json(),
@@ -235,7 +236,10 @@ class Search:
 
     def standing(self, arm: Arm) -> Standing:
         """How the search stands for a trial of `arm`."""
-        return standing(self.records(), arm, self.config.rule, self.config.objective.maximise)
+        config, trials = self.config, self.records()
+        if config.companions > 1:  # the bound learns from blocks that were never to be stopped
+            trials = [replace(trial, slot=trial.slot // config.companions) for trial in trials]
+        return standing(trials, arm, config.rule, config.objective.maximise)
 
     def close(self) -> None:
         """Give up the storage."""

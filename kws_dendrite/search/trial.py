@@ -157,7 +157,9 @@ def run_together(
         on_epoch(group.met(record), sum(lengths))
 
     def hopeless() -> bool:
-        ends = [watch is not None and watch.ends() for watch in watches]
+        ends = [
+            course.lost or (watch is not None and watch.ends()) for course, watch in zip(courses, watches, strict=True)
+        ]
         return all(ends)
 
     try:
@@ -176,12 +178,12 @@ def run_together(
         )
         if result.interrupted:
             raise KeyboardInterrupt
-        stopped = result.stopped and all(watch is not None and watch.verdict is not None for watch in watches)
+        stopped = result.stopped
     except (DivergenceError, ConfigError, GraphError) as error:
         failure, stopped = str(error), False
     seconds = time.perf_counter() - start
     return [
-        course.outcome(failure, watch.verdict if watch and stopped else None, seconds, sum(lengths))
+        course.outcome(failure, watch.verdict if watch and stopped and not course.lost else None, seconds, sum(lengths))
         for course, watch in zip(courses, watches, strict=True)
     ]
 
@@ -220,14 +222,15 @@ class _Group:
         self.rates = repeated([each.rates for each in proposals], members) if len(proposals) > 1 else None
 
     def met(self, record: EpochRecord) -> EpochRecord:
-        """An epoch has ended; the first trial's part of it."""
+        """An epoch has ended; the part of it of the first trial that goes on."""
         first, records = self.proposals[0].train.learning_rate, [record]
         if self.rates:
             rates = [proposal.train.learning_rate / first for proposal in self.proposals]
             records = [record.of(part, rate) for part, rate in zip(self.parts, rates, strict=True)]
         for course, own in zip(self.courses, records, strict=True):
-            course.curve.append(entry(own))
-        return records[0]
+            course.met(own)
+        going = (own for course, own in zip(self.courses, records, strict=True) if not course.lost)
+        return next(going, records[0])
 
     def passed(self, stage: Stage) -> None:
         """A stage has."""
@@ -249,6 +252,12 @@ class _Course:
         self.over: str | None = None
         self.lost = False
 
+    def met(self, record: EpochRecord) -> None:
+        """An epoch has ended; with a member that diverged, beside others that did not, the course, as it does alone."""
+        self.lost = self.lost or not all(map(math.isfinite, (record.train_loss, *record.validation_loss)))
+        if not self.lost:
+            self.curve.append(entry(record))
+
     def outcome(self, failure: str | None, verdict: Verdict | None, seconds: float, planned: int) -> Outcome:
         """How it ended: with the error that ended training, or the verdict that did."""
         points = latest(self.points)
@@ -267,8 +276,7 @@ class _Course:
     def passed(self, stage: Stage, graph: Graph) -> None:
         """A net that may be a point of the front, and its folded graph."""
         self.staged = len(self.curve)
-        if not all(map(math.isfinite, stage.best_loss)):
-            self.lost = True  # a member diverged, beside others that did not
+        if self.lost:
             return
         costs = self.costs(graph)
         broken = self.limits.broken_by(costs) if self.limits else None

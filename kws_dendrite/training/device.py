@@ -8,7 +8,7 @@ DEFAULT = "cpu"  # where a few seeds of a small net are trained faster, by this 
 
 
 def named_device(name: str) -> torch.device:
-    """The device of that name: cpu, cuda, cuda:1, mps, xpu.
+    """The device of that name: cpu, cuda, cuda:1, xpu.
 
     Raises:
         ConfigError: there is none.

@@ -18,11 +18,11 @@ from kws_dendrite.training.loop import predict
 SHARE = 0.7  # of a teacher in the loss, unless the recipe says otherwise
 
 
-def taught(config: TrainConfig, teacher: Path | str | None) -> TrainConfig:
-    """The recipe of a student: `distillation` is `SHARE` unless it says otherwise.
+def taught(config: TrainConfig, teacher: Path | str | None, *, asked: bool = False) -> TrainConfig:
+    """The recipe of a student: `distillation` is `SHARE` unless it was `asked` to be another.
 
     Raises:
-        ConfigError: distillation without a teacher.
+        ConfigError: distillation without a teacher, or a teacher without.
     """
     if teacher is None:
         if config.distillation:
@@ -30,7 +30,9 @@ def taught(config: TrainConfig, teacher: Path | str | None) -> TrainConfig:
                 "distillation learns from a larger net: name its checkpoint with --teacher, or leave distillation out"
             )
         return config
-    return config if config.distillation else replace(config, distillation=SHARE)
+    if asked and not config.distillation:
+        raise ConfigError("with distillation 0 a teacher has no word; leave --teacher out, or distillation")
+    return config if asked else replace(config, distillation=SHARE)
 
 
 def weights_of(checkpoint: Path | str) -> str:

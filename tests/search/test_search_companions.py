@@ -1,6 +1,7 @@
 """Trials of one net, trained together: each comes out as alone, each ends its slot once."""
 
 import json
+import math
 import sys
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,20 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_search import CONFIG, SPACE, bank, hashed, hashed_trial, search, timeless
+from tiny_search import CONFIG, SPACE, hashed, hashed_trial, search, timeless
 
 from kws_dendrite.data.augment import AugmentConfig
 from kws_dendrite.dendrites import DendriteConfig
 from kws_dendrite.errors import ConfigError
-from kws_dendrite.search import Choice, Limits, Range, SearchConfig
+from kws_dendrite.search import SPACES, Choice, Limits, Range, SearchConfig
 from kws_dendrite.search import hand as hand_module
+from kws_dendrite.search import trial as trial_module
 from kws_dendrite.search.objective import Objective
 from kws_dendrite.search.proposal import Proposal, is_rate
+from kws_dendrite.search.records import save_trials
 from kws_dendrite.search.sampler import STARTUP_TRIALS
 from kws_dendrite.search.stopping import Standing, StoppingRule
 from kws_dendrite.search.storage import JOURNAL
 from kws_dendrite.search.trial import Outcome, run_together, run_trial
 from kws_dendrite.training.config import TrainConfig
+from kws_dendrite.training.loop import EpochRecord
+from kws_dendrite.training.stages import Stage
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
 from tiny_bank import CONFIG as NET
@@ -72,7 +77,7 @@ def test_each_comes_out_as_alone():
     proposals = [
         propose(),
         propose(learning_rate=0.005, weight_decay=0.2),
-        propose(learning_rate=0.06, label_smoothing=0.1),
+        propose(learning_rate=0.06, weight_decay=0.0),
     ]
     told = []
     together = run_together(
@@ -99,14 +104,41 @@ def test_one_that_diverges_fails_alone():
     outcomes = run_together([propose(learning_rate=1e30), propose()], data, 2, 3, Objective(), stops=[False] * 2)
     assert [outcome.state for outcome in outcomes] == ["failed", "complete"]
     assert "not finite" in outcomes[0].why and not outcomes[0].points
+    json.dumps([outcome.curve for outcome in outcomes], allow_nan=False)
     both = run_together([propose(learning_rate=1e30)] * 2, data, 2, 3, Objective(), stops=[False] * 2)
     assert [outcome.state for outcome in both] == ["failed", "failed"]
+
+
+def test_one_that_diverges_does_not_come_back_with_the_next_cycle():
+    """A cycle begins from the best finite state; alone, the trial has ended by then."""
+
+    def epoch(number, loss):
+        return EpochRecord(number, "cycle 1", 0.1, loss, 0.5, [0.7, loss], [0.5, 0.5], 0.0)
+
+    course = trial_module._Course(propose(), Objective(), None)
+    for number, loss in enumerate((0.6, math.nan, 0.6)):
+        course.met(epoch(number, loss))
+    course.passed(Stage(None, 0, 0, 2, 3, [0.6, 0.6], [0.5, 0.5]), None)
+    outcome = course.outcome(None, None, 1.0, 3)
+    assert (outcome.state, len(outcome.curve), outcome.points) == ("failed", 1, ())
+    assert "not finite" in outcome.why
+
+
+def test_a_search_with_one_that_diverges_is_kept_and_resumed(tmp_path):
+    space = replace(SPACE, train={"learning_rate": Choice((0.02, 1e30))})
+    config = replace(THREE, trials=6, train=replace(RECIPE, epochs=4))
+    study = search(tmp_path, config, space=space)
+    study.run()
+    records = study.records()
+    assert {trial.state for trial in records} == {"failed", "complete"}
+    save_trials(tmp_path, records)
+    assert timeless(search(tmp_path, config, space=space).records()) == timeless(records)
 
 
 def test_what_is_no_other_rate_is_not_trained_together():
     wider = replace(propose(), model=replace(NET, channels=NET.channels + 1))
     grown = replace(propose(), growth=DendriteConfig())
-    for other in (wider, grown, propose(batch_size=6)):
+    for other in (wider, grown, propose(batch_size=6), propose(label_smoothing=0.1)):
         with pytest.raises(ConfigError, match="rates alone"):
             run_together([propose(), other], make_bank(), 1, 0, Objective(), stops=[False] * 2)
 
@@ -249,20 +281,42 @@ def test_a_net_over_a_limit_is_drawn_anew_with_its_companions(tmp_path, quick, m
         assert {trial.attempt for trial in block} == {block[0].attempt}
 
 
-def test_a_net_that_cannot_be_trained_fails_with_its_companions(tmp_path, quick, monkeypatch):
-    def together(proposals, *arguments, stops, **settings):
-        if len(groups) == 1:
-            groups.append(proposals)
-            raise RuntimeError("out of luck")
-        groups.append(proposals)
-        return [hashed(proposal, 1, 3) for proposal in proposals]
+def test_what_cannot_be_trained_together_is_trained_alone(tmp_path, quick, monkeypatch):
+    """There may be no memory for all of them at once, or one of them fails."""
 
-    groups = []
+    def together(proposals, *arguments, **settings):
+        raise RuntimeError("out of luck")
+
+    def alone(proposal, *arguments, **settings):
+        count.append(1)
+        if len(count) == 5:
+            raise RuntimeError("no luck at all")
+        return hashed(proposal, 1, 3)
+
+    count = []
     monkeypatch.setattr(hand_module, "run_together", together)
+    monkeypatch.setattr(hand_module, "run_trial", alone)
     study = search(tmp_path, replace(THREE, trials=9), space=ROOMY)
     study.run()
-    states = [trial.state for trial in study.records()]
-    assert states == ["complete"] * 3 + ["failed"] * 3 + ["complete"] * 3
+    assert [trial.state for trial in study.records()] == ["complete"] * 4 + ["failed"] + ["complete"] * 4
+    assert study.records()[4].why == "RuntimeError: no luck at all"
+
+
+def test_blocks_are_stopped_or_audited_as_a_whole(tmp_path, monkeypatch):
+    rule = StoppingRule(checks=(0.5,), risk=0.5, audit=2)
+    asked = []
+
+    def together(proposals, *arguments, stops, **settings):
+        asked.append(stops)
+        return [hashed_trial(proposal, *arguments) for proposal in proposals]
+
+    monkeypatch.setattr(hand_module, "run_together", together)
+    study = search(tmp_path, replace(THREE, trials=12, rule=rule), space=ROOMY)
+    study.run()
+    assert asked == [[rule.may_stop(block)] * 3 for block in range(4)]
+    assert len({stops[0] for stops in asked}) == 2
+    learnt = [trial.slot for trial in study.records() if not rule.may_stop(trial.slot // 3)]
+    assert sum(map(len, study.standing("plain").gains)) <= len(learnt)
 
 
 def test_dropout_is_a_rate():
@@ -280,6 +334,7 @@ def test_another_number_of_companions_is_another_search(tmp_path, quick):
     ("settings", "word"),
     [
         ({"companions": 0}, "at least 1"),
+        ({"companions": 33, "arms": ("plain",)}, "at most 32"),
         ({"companions": 2}, "--arms plain"),
         ({"companions": 2, "arms": ("growth",)}, "--arms plain"),
     ],
@@ -289,14 +344,16 @@ def test_companions_that_cannot_be_are_refused(settings, word):
         SearchConfig(**settings)
 
 
-def test_recipes_that_have_one_setting_for_all_are_refused(tmp_path):
+def test_spaces_and_recipes_without_companions_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="patience"):
         search(tmp_path, replace(THREE, train=replace(RECIPE, patience=2)))
-    soft = replace(SPACE, train=SPACE.train | {"label_smoothing": Choice((0.0, 0.1))})
-    with pytest.raises(ConfigError, match="one label_smoothing"):
-        search(tmp_path, replace(THREE, train=replace(RECIPE, mixup=0.2)), space=soft)
-    assert bank().labels  # and nothing was written
+    with pytest.raises(ConfigError, match="patience"):
+        search(tmp_path, THREE, space=SPACES["paper"])
+    for train in ({}, {"learning_rate": Choice((0.02,))}, {"learning_rate": Range(0.02, 0.02)}):
+        with pytest.raises(ConfigError, match="the space draws none of them for separable"):
+            search(tmp_path, THREE, space=replace(SPACE, train=train))
     assert not (tmp_path / JOURNAL).exists()
+    search(tmp_path, THREE, space=SPACES["wide"].with_dims()).close()
 
 
 def test_the_device_is_passed_on_and_is_for_the_plain_arm(tmp_path, monkeypatch):
