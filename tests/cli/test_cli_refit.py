@@ -47,7 +47,10 @@ def test_for_a_person(refitted):
     folder, outcome = refitted
     assert "Front with fresh seeds (P = 5)" in outcome.out
     assert "optimism of a maximum: the search had said" in outcome.out
-    assert outcome.out.splitlines()[-1] == f"{folder}/front.json, {folder}/front"
+    assert outcome.out.splitlines()[-2:] == [
+        f"{folder}/front.json, {folder}/front",
+        f"the net to ship: kws-dendrite pick {folder} --out BUNDLE",
+    ]
     planned = front(folder)["planned"]
     assert f"({planned} of {planned}, " in outcome.err and "of 5 fresh seeds" in outcome.err
 
