@@ -44,6 +44,14 @@ def study(
     ] = "honest",
     trials: Annotated[int, typer.Option(help="Of each arm at each size under --protocol paper.")] = 20,
     plan: Annotated[bool, typer.Option("--plan", help="Say which nets would be trained, and train none.")] = False,
+    finished: Annotated[
+        bool,
+        typer.Option(
+            "--finished",
+            help="Train nothing: the report, and the reading, are of every row that is finished in the folder, of any "
+            "arm and size.",
+        ),
+    ] = False,
     read_test: Annotated[
         bool, typer.Option("--read-test", help="When every row is finished, score them all on the test clips, once.")
     ] = False,
@@ -117,15 +125,22 @@ def study(
         show_plans(make_plans(source, config), as_json)
         return
     work = Study(out, source, config)
-    train_rows(work, console)
-    rows = work.finished()
+    if finished:
+        rows = work.store.all()
+    else:
+        train_rows(work, console)
+        rows = work.finished()
     if read_test:
+        if not finished:
+            refuse_missing(work, rows)
         read_rows(work, rows, again, console)
     results = write_report(work, rows) if rows else None
     if as_json:
-        print(json.dumps({"folder": str(out), "planned": len(work.plans), "finished": len(rows), "results": results}))
+        count = len(rows) if finished else len(work.plans)
+        print(json.dumps({"folder": str(out), "planned": count, "finished": len(rows), "results": results}))
         return
-    print(f"{len(rows)} of {len(work.plans)} rows are finished, in {out}")
+    planned = "" if finished else f" of {len(work.plans)}"
+    print(f"{len(rows)}{planned} rows are finished, in {out}")
     if results is not None:
         print("\n".join([*results["verdicts"].values(), results["conclusion"]]))
         print(f"measured on {results['measured_on']} clips; {out}/study.html, study.md, results.json")
@@ -145,20 +160,29 @@ def paper_config(protocol: str, trials: int) -> PaperConfig | None:
     return PaperConfig(trials) if protocol == "paper" else None
 
 
-def read_rows(work: Study, rows: list[Row], again: bool, console: Console) -> None:
-    """Score every row on the test clips.
+def refuse_missing(work: Study, rows: list[Row]) -> None:
+    """Refuse to read the test clips before all rows are there.
 
     Raises:
-        ConfigError: a row is not finished, or the test partition was read before and `again` is not given.
+        ConfigError: one is not finished.
     """
     from kws_dendrite.errors import ConfigError
-    from kws_dendrite.study.reading import TestScores, read_test
 
     missing = [plan.name for plan in work.plans if plan.name not in {row.name for row in rows}]
     if missing:
         raise ConfigError(
             f"the test partition is read once, when all rows are finished; {len(missing)} are not, such as {missing[0]}"
         )
+
+
+def read_rows(work: Study, rows: list[Row], again: bool, console: Console) -> None:
+    """Score rows on the test clips.
+
+    Raises:
+        ConfigError: the test partition was read before and `again` is not given.
+    """
+    from kws_dendrite.study.reading import TestScores, read_test
+
     with inputs.bar(console) as progress:
         bar = progress.add_task("reading the test clips", total=len(rows))
 

@@ -37,6 +37,32 @@ def test_the_same_again_trains_and_reads_nothing(studied, speech, cache):
     assert contents(studied[0]) == before | {".kws_dendrite": b""}
 
 
+def test_what_is_finished_is_read_at_once_though_sizes_have_other_arms(place, speech, cache):
+    def study(sizes, arms, *more):
+        return (
+            "study",
+            speech,
+            "--out",
+            place / "uneven",
+            "--cache",
+            cache,
+            *STUDY,
+            "--sizes",
+            sizes,
+            "--arms",
+            arms,
+            *more,
+        )
+
+    succeed(*study("250", "plain"))
+    succeed(*study("300", "plain,plain_restart"))
+    outcome = succeed(*study("250", "plain", "--finished", "--read-test"))
+    assert outcome.out.startswith("3 rows are finished") and outcome.err.count("test accuracy") == 3
+    results = json.loads((place / "uneven" / "results.json").read_text())
+    assert results["measured_on"] == "test" and len(results["rows"]) == 3
+    assert json.loads(succeed(*study("250", "plain", "--finished", "--json")).out)["planned"] == 3
+
+
 def test_json(studied, speech, cache):
     value = json.loads(succeed(*again(studied, speech, cache, "--json")).out)
     assert (value["planned"], value["finished"]) == (2, 2)
