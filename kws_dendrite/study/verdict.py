@@ -57,7 +57,8 @@ def conclusion(comparisons: Sequence[Comparison], grown: Sequence[str]) -> str:
     best = max(reached, key=lambda arm: len(reached[arm]))
     proven = [one for one in found if shown(one)]
     if not reached[best]:
-        return f"At none of the {len(sizes)} sizes is an arm that grows ahead of the best plain net of its size."
+        where = "At its one size no" if len(sizes) == 1 else f"At none of the {len(sizes)} sizes an"
+        return f"{where} arm that grows is ahead of the best plain net of its size."
     where = ", ".join(f"{one.size:,}" for one in reached[best])
     title = reached[best][0].title
     text = (

@@ -36,13 +36,13 @@ def test_ahead_in_every_way():
 def test_behind():
     lines, text = say(judged(-0.1))
     assert "every arm that grows is behind" in lines[700]
-    assert text.startswith("At none of the 1 sizes")
+    assert text.startswith("At its one size no arm that grows is ahead")
 
 
 def test_no_difference_shown():
     lines, text = say(judged(0.0, spread=0.02))
     assert "no arm that grows is ahead" in lines[700]
-    assert text.startswith("At none")
+    assert text.startswith("At its one size no arm")
 
 
 def test_seeds_alone_do_not_prove_it():
