@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kws_dendrite.errors import ConfigError, DataError
+from kws_dendrite.training import device
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +61,7 @@ SpeakerOption = Annotated[
 
 DEFAULT_CACHE = Path("kws_cache")
 DEFAULT_COPIES = 6
+DEFAULT_DEVICE = device.DEFAULT
 DEFAULT_COEFFICIENTS = 13  # of Edge Impulse's MFCC block
 
 

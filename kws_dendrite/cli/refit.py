@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,6 +47,7 @@ def refit(
     """
     from rich.console import Console
 
+    from kws_dendrite.cli.search import net_to_ship
     from kws_dendrite.errors import ConfigError
 
     if again and not read_test:
@@ -62,7 +62,7 @@ def refit(
         return
     show_front(value, Console())
     print(f"{folder}/front.json, {folder}/front")
-    print(f"the net to ship: kws-dendrite pick {shlex.quote(str(folder))} --out BUNDLE")
+    print(net_to_ship(folder))
 
 
 def refit_front(

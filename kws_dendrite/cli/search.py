@@ -58,7 +58,7 @@ def search(
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
-    device: inputs.DeviceOption = "cpu",
+    device: inputs.DeviceOption = inputs.DEFAULT_DEVICE,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -182,7 +182,12 @@ def what_next(folder: Path, front: list["TrialResult"], refitted: dict[str, Any]
     lines = [f"all trials as a page: kws-dendrite report {where}"]
     if refitted is None:
         lines.append(f"the front with fresh seeds: kws-dendrite refit {where}")
-    return [*lines, f"the net to ship: kws-dendrite pick {where} --out BUNDLE"]
+    return [*lines, net_to_ship(folder)]
+
+
+def net_to_ship(folder: Path) -> str:
+    """The command that picks and exports a net of a search."""
+    return f"the net to ship: kws-dendrite pick {shlex.quote(str(folder))} --out BUNDLE"
 
 
 def check_refit(members: int, read_test: bool) -> None:

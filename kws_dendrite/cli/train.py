@@ -43,7 +43,7 @@ def train(
         typer.Option("--recipe", metavar="NAME=VALUE", help="A setting of training, such as learning_rate=0.02."),
     ] = None,
     teacher: inputs.TeacherOption = None,
-    device: inputs.DeviceOption = "cpu",
+    device: inputs.DeviceOption = inputs.DEFAULT_DEVICE,
     keywords: inputs.KeywordsOption = None,
     frontend: inputs.FrontendOption = "logmel",
     settings: inputs.SettingsOption = None,
@@ -66,17 +66,18 @@ def train(
     from kws_dendrite.models import configure_model
     from kws_dendrite.output import claimed
     from kws_dendrite.settings import parse_assignments, parse_settings
+    from kws_dendrite.training.checkpoint import weights_hash
     from kws_dendrite.training.config import TrainConfig
     from kws_dendrite.training.device import named_device
     from kws_dendrite.training.growth import share_epochs
-    from kws_dendrite.training.teacher import taught, weights_of, with_teacher
+    from kws_dendrite.training.teacher import taught, with_teacher
 
     console = Console(stderr=True)
     plan = growth_plan(dendrites, parse_assignments(growth or []), restarts)
     given = parse_assignments(recipe or [])
     base = taught(parse_settings(TrainConfig, {"epochs": str(epochs), **given}), teacher, asked="distillation" in given)
     config = share_epochs(base, base.epochs, plan, restarts)
-    teacher_weights = weights_of(teacher) if teacher else None
+    teacher_weights = weights_hash(teacher) if teacher else None
     named_device(device)
     with claimed(out, overwrite=overwrite) as folder:
         choice = inputs.Choice(
@@ -154,7 +155,7 @@ def fit(
     *,
     restarts: int = 0,
     title: str = "training",
-    device: str = "cpu",
+    device: str = inputs.DEFAULT_DEVICE,
 ) -> "TrainResult":
     """Train with a progress bar."""
     from kws_dendrite.cli.screen import TrainingScreen

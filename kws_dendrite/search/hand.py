@@ -192,24 +192,21 @@ class Hand:
     def _train(self, arm: Arm) -> None:
         """Train what is in hand, and give each its outcome."""
         together = self._together()
-        try:
-            self._train_together(arm, together)
-        except (KwsDendriteError, OSError):
-            raise
-        except Exception as error:  # one net that cannot be trained is no reason to end a night's search
-            if len(together) > 1:  # nor to end its companions: there may be no memory for all of them at once
-                for taken in together:
-                    self._train_alone(arm, taken)
-            else:
-                self._fail(together[0], error)
-
-    def _train_alone(self, arm: Arm, taken: _Taken) -> None:
-        try:
-            self._train_together(arm, [taken])
-        except (KwsDendriteError, OSError):
-            raise
-        except Exception as error:
-            self._fail(taken, error)
+        if len(together) > 1:
+            try:
+                self._train_together(arm, together)
+                return
+            except (KwsDendriteError, OSError):
+                raise
+            except Exception:
+                pass  # there may be no memory for all of them at once, or one of them fails: each tells by itself
+        for taken in together:
+            try:
+                self._train_together(arm, [taken])
+            except (KwsDendriteError, OSError):
+                raise
+            except Exception as error:  # one net that cannot be trained is no reason to end a night's search
+                self._fail(taken, error)
 
     def _fail(self, taken: _Taken, error: Exception) -> None:
         """Let an entry end as failed; where nothing but that has come yet, the search."""

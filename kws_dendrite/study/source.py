@@ -9,7 +9,8 @@ import numpy as np
 from kws_dendrite.data import AugmentConfig, Dataset, FeatureBank, build_bank, outline, read_signals
 from kws_dendrite.errors import ConfigError, DataError
 from kws_dendrite.frontend import FeatureCache, FrontEndConfig, extract, feature_shape, to_json
-from kws_dendrite.training.teacher import weights_of, with_teacher
+from kws_dendrite.training.checkpoint import weights_hash
+from kws_dendrite.training.teacher import with_teacher
 
 CALIBRATION_CLIPS = 512  # of the training partition, evenly spread: int8 ranges settle well before
 
@@ -194,7 +195,7 @@ class Taught:
     def __init__(self, source: Source, checkpoint: Path, store: Path) -> None:
         self.source, self.checkpoint, self.store = source, checkpoint, store
         self.labels = source.labels
-        self.made_of = {**source.made_of, "teacher": weights_of(checkpoint)}
+        self.made_of = {**source.made_of, "teacher": weights_hash(checkpoint)}
         self._bank: FeatureBank | None = None
 
     def shape(self, frontend: FrontEndConfig | None) -> tuple[int, int]:

@@ -4,6 +4,7 @@ Never pickle. Reading checks that the file is whole, that every tensor is there 
 architecture asks for, and names the first that does not.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from kws_dendrite.dendrites.config import KINDS, DendriteActivation, Join
 from kws_dendrite.dendrites.places import join_pool
 from kws_dendrite.errors import CheckpointError, ConfigError
 from kws_dendrite.models import ModelConfig, build_model, config_from_json, config_to_json
-from kws_dendrite.output import write_bytes, write_json
+from kws_dendrite.output import explain, write_bytes, write_json
 
 WEIGHTS, DESCRIPTION, FORMAT = "model.safetensors", "model.json", 2
 READABLE = (1, 2)
@@ -54,6 +55,19 @@ class Checkpoint:
         """The member with the lowest validation loss, the one to export."""
         losses = self.record.get("metrics", {}).get("validation_loss")
         return min(range(self.members), key=losses.__getitem__) if losses else 0
+
+
+def weights_hash(folder: Path | str) -> str:
+    """SHA-256 of a checkpoint's weights as they stand.
+
+    Raises:
+        CheckpointError: there are none.
+    """
+    path = Path(folder) / WEIGHTS
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{folder} is no checkpoint: {explain(path, error)}") from error
 
 
 def save_checkpoint(

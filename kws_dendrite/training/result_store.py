@@ -1,6 +1,5 @@
 """A folder of trained nets that several processes fill: of each its checkpoint, its result, and who trains it."""
 
-import hashlib
 import json
 from contextlib import AbstractContextManager
 from dataclasses import fields
@@ -9,7 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from kws_dendrite.errors import CheckpointError
 from kws_dendrite.output import taken
-from kws_dendrite.training.checkpoint import WEIGHTS
+from kws_dendrite.training.checkpoint import weights_hash
 
 Result = TypeVar("Result")
 
@@ -65,4 +64,4 @@ class ResultStore(Generic[Result]):
 
     def weights_hash(self, name: str) -> str:
         """SHA-256 of a net's weights as they stand."""
-        return hashlib.sha256((self.path(name) / WEIGHTS).read_bytes()).hexdigest()
+        return weights_hash(self.path(name))

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from kws_dendrite.data.bank import FeatureBank
-from kws_dendrite.errors import CheckpointError, ConfigError
-from kws_dendrite.output import explain, replacing
-from kws_dendrite.training.checkpoint import WEIGHTS, load_checkpoint
+from kws_dendrite.errors import ConfigError
+from kws_dendrite.output import replacing
+from kws_dendrite.training.checkpoint import load_checkpoint
 from kws_dendrite.training.config import TrainConfig
 from kws_dendrite.training.loop import predict
 
@@ -33,19 +33,6 @@ def taught(config: TrainConfig, teacher: Path | str | None, *, asked: bool = Fal
     if asked and not config.distillation:
         raise ConfigError("with distillation 0 a teacher has no word; leave --teacher out, or distillation")
     return config if asked else replace(config, distillation=SHARE)
-
-
-def weights_of(checkpoint: Path | str) -> str:
-    """SHA-256 of a checkpoint's weights.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    path = Path(checkpoint) / WEIGHTS
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{checkpoint} is no checkpoint: {explain(path, error)}") from error
 
 
 def with_teacher(bank: FeatureBank, checkpoint: Path | str, store: Path | str) -> FeatureBank:

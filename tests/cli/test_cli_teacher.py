@@ -5,8 +5,7 @@ import json
 import pytest
 from command_line import TINY, contents, refuse, succeed
 
-from kws_dendrite.training.checkpoint import load_checkpoint
-from kws_dendrite.training.teacher import weights_of
+from kws_dendrite.training.checkpoint import load_checkpoint, weights_hash
 
 WORDS = ("--keywords", "yes,no")
 
@@ -47,7 +46,7 @@ def test_a_study_of_students(teacher, speech, cache, tmp_path):
     )  # fmt: skip
     assert succeed(*command, "--teacher", teacher).out.startswith("2 of 2 rows are finished")
     shared = json.loads((tmp_path / "study" / "study.json").read_text())["made_of"]
-    assert shared["recipe"]["distillation"] == 0.7 and shared["teacher"] == weights_of(teacher)
+    assert shared["recipe"]["distillation"] == 0.7 and shared["teacher"] == weights_hash(teacher)
     refuse(*command, says="started with")
     refuse(*command, "--teacher", teacher, "--arms", "plain,bc_resnet", says="leave the arms bc_resnet and spark out")
 

@@ -133,8 +133,9 @@ ROWS(backward_relu, backward_row, RELU)
 ROWS(backward_clip, backward_row, CLIP)
 
 /* u is (members, candidates, neurons, clips, size), delta (members, neurons, clips, size), others (members, neurons,
- * regressors, clips, size) of mean 0, clip_delta (members, neurons, clips) each clip's sum of delta; out come mean and square, one a row, cross (rows, clips), other_sums (rows,
- * regressors). others may be NULL where there are no regressors. */
+ * regressors, clips, size) of mean 0, clip_delta (members, neurons, clips) each clip's sum of delta; out come mean and
+ * square, one a row, cross (rows, clips) and other_sums (rows, regressors). others may be NULL where there are no
+ * regressors. */
 int moments_forward(const float *u, const float *delta, const float *others, const float *clip_delta, float *mean,
                     float *square, float *cross, float *other_sums, int64_t members, int64_t candidates,
                     int64_t neurons, int64_t clips, int64_t size, int64_t regressors, int f, int threads)
